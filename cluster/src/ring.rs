@@ -1,0 +1,122 @@
+//! Who owns a key: consistent hashing over the members, with a walk of distinct successors.
+//! Pure. It knows nothing of who can be reached; the asker says whom to walk over.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use hashring::HashRing;
+use siphasher::sip::SipHasher;
+
+use crate::key::Key;
+use crate::node::{Member, NodeId};
+
+/// Points on the ring for each unit of weight; see [`Member::WEIGHT`].
+const POINTS_PER_WEIGHT: u16 = 256;
+
+/// The members placed on a circle.
+#[derive(Debug, Clone)]
+pub struct Ring {
+    members: Vec<Member>,
+    /// Where each point stands and whose it is, in order.
+    points: Vec<(u64, u16)>,
+}
+
+/// A point before it is placed. Hashed as fixed bytes: the derived form would depend on the
+/// width of a word and on the compiler.
+struct Point<'a> {
+    id: &'a NodeId,
+    index: u16,
+    owner: u16,
+}
+
+impl Hash for Point<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.id.as_str().as_bytes());
+        state.write(&[0]);
+        state.write(&self.index.to_le_bytes());
+    }
+}
+
+/// Where points stand: the ring's own hash, SipHash with fixed keys, the same on every node and in
+/// every release. Named here because the ring hands its points out in order but not their places.
+#[derive(Clone, Copy)]
+struct Places;
+
+impl BuildHasher for Places {
+    type Hasher = SipHasher;
+
+    fn build_hasher(&self) -> SipHasher {
+        SipHasher::new()
+    }
+}
+
+impl Ring {
+    /// Places the members. Their order does not matter; a name given twice counts once.
+    pub fn of(members: impl IntoIterator<Item = Member>) -> Ring {
+        let mut members: Vec<Member> = members.into_iter().collect();
+        members.sort_by(|a, b| a.id.cmp(&b.id));
+        members.dedup_by(|a, b| a.id == b.id);
+        let mut circle = HashRing::new();
+        circle.batch_add(
+            members
+                .iter()
+                .zip(0u16..)
+                .flat_map(|(member, owner)| {
+                    let count = u16::from(member.weight) * POINTS_PER_WEIGHT;
+                    (0..count).map(move |index| Point { id: &member.id, index, owner })
+                })
+                .collect(),
+        );
+        let mut points: Vec<(u64, u16)> =
+            circle.into_iter().map(|point| (Places.hash_one(&point), point.owner)).collect();
+        // Of two points on one place the lower name comes first, on every node alike.
+        points.sort_unstable();
+        Ring { members, points }
+    }
+
+    /// The members, ordered by name.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The owner of a key: the first of its successors that `usable` accepts.
+    pub fn owner(&self, key: &Key, usable: impl Fn(&NodeId) -> bool) -> Option<&NodeId> {
+        // Nearly always the first point decides, and this is asked for every request.
+        let (_, first) = self.points.get(self.start(key)).or(self.points.first())?;
+        let first = &self.members[usize::from(*first)].id;
+        if usable(first) {
+            return Some(first);
+        }
+        self.successors(key).into_iter().map(|member| &member.id).find(|id| usable(id))
+    }
+
+    /// The distinct members in the order in which they would take the key over: the owner, then
+    /// those in other zones than any before them, then the rest.
+    pub fn successors(&self, key: &Key) -> Vec<&Member> {
+        let mut first = Vec::new();
+        let mut rest = Vec::new();
+        for member in self.walk(key) {
+            let apart = first.iter().all(|taken: &&Member| taken.zone != member.zone);
+            if apart { first.push(member) } else { rest.push(member) }
+        }
+        first.append(&mut rest);
+        first
+    }
+
+    /// The first point at or after a key.
+    fn start(&self, key: &Key) -> usize {
+        self.points.partition_point(|(place, _)| *place < key.prefix())
+    }
+
+    /// The distinct members clockwise from a key.
+    fn walk(&self, key: &Key) -> impl Iterator<Item = &Member> {
+        let mut seen = vec![false; self.members.len()];
+        let (before, after) = self.points.split_at(self.start(key));
+        after.iter().chain(before).filter_map(move |(_, owner)| {
+            let owner = usize::from(*owner);
+            (!std::mem::replace(&mut seen[owner], true)).then(|| &self.members[owner])
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
