@@ -98,7 +98,8 @@ pub struct Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.flights.rows.remove_if(&self.slot, |_, row| row.number == self.number);
+        let cleared = self.flights.rows.remove_if(&self.slot, |_, row| row.number == self.number);
+        drop(cleared);
         self.flights.count.fetch_sub(1, Order::Relaxed);
     }
 }
@@ -143,50 +144,47 @@ impl Flights {
     }
 
     fn lead_or_follow(self: &Arc<Flights>, slot: Slot, wish: u64) -> Result<Seat, Fault> {
-        let mut broken = None;
         loop {
-            match self.claim(slot, wish, broken)? {
-                Claim::Mine(seat) => return Ok(seat),
-                // A broken tape is still in its row for the moment before its landing clears
-                // it; whoever asks in that moment takes the row over.
-                Claim::Theirs(tape, number) if tape.broken() => broken = Some(number),
-                Claim::Theirs(tape, _) => return self.follow(&tape, wish).map(Seat::Follow),
+            let row = self.rows.get(&slot).map(|row| (row.tape.clone(), row.number));
+            let broken = match row {
+                Some((tape, _)) if !tape.broken() => {
+                    return self.follow(&tape, wish).map(Seat::Follow);
+                }
+                // A broken tape is still in its row for the moment before its landing clears it;
+                // whoever asks in that moment takes the row over.
+                Some((_, number)) => Some(number),
+                None => None,
+            };
+            if let Some(seat) = self.lead(slot, wish, broken)? {
+                return Ok(seat);
             }
         }
     }
 
-    /// Looks at the row and fills it where it is empty or still holds the broken flight. The
-    /// row is let go before anything else is locked.
-    fn claim(
+    /// Fills the row if it is still empty, or still holds the broken flight; `None` where another
+    /// caller was quicker. The recording is made before the row is taken and what it replaces is
+    /// dropped after, so that nothing is locked or freed while the row is held.
+    fn lead(
         self: &Arc<Flights>,
         slot: Slot,
         wish: u64,
         broken: Option<u64>,
-    ) -> Result<Claim, Fault> {
-        let (recorder, tape, number) = match self.rows.entry(slot) {
-            Entry::Occupied(row) if Some(row.get().number) != broken => {
-                return Ok(Claim::Theirs(row.get().tape.clone(), row.get().number));
-            }
-            Entry::Occupied(mut row) => {
-                let (recorder, tape) = self.tape(wish)?;
-                let number = self.number();
-                row.insert(Row { tape: tape.clone(), number });
-                (recorder, tape, number)
-            }
-            Entry::Vacant(row) => {
-                let (recorder, tape) = self.tape(wish)?;
-                let number = self.number();
-                row.insert(Row { tape: tape.clone(), number });
-                (recorder, tape, number)
+    ) -> Result<Option<Seat>, Fault> {
+        let (recorder, tape) = self.tape(wish)?;
+        let (player, number) = (tape.play(), self.numbers.fetch_add(1, Ordering::Relaxed));
+        let row = Row { tape, number };
+        let replaced = match self.rows.entry(slot) {
+            Entry::Occupied(held) if Some(held.get().number) != broken => return Ok(None),
+            Entry::Occupied(mut held) => Some(held.insert(row)),
+            Entry::Vacant(free) => {
+                free.insert(row);
+                None
             }
         };
+        drop(replaced);
         self.count.fetch_add(1, Order::Relaxed);
         let landing = Landing { flights: self.clone(), slot, number };
-        Ok(Claim::Mine(Seat::Lead(recorder, tape.play(), landing)))
-    }
-
-    fn number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+        Ok(Some(Seat::Lead(recorder, player, landing)))
     }
 
     /// A player of the flight in this row, if a good one is there.
@@ -214,9 +212,4 @@ impl Flights {
         tape.wish(wish);
         Ok((recorder, tape))
     }
-}
-
-enum Claim {
-    Mine(Seat),
-    Theirs(Tape, u64),
 }

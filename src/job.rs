@@ -1,0 +1,65 @@
+//! How an answer is made: everything the owner of a key needs but the secret that pays for it.
+//! It may be printed and sent again, so it must never learn a secret; the prompt is in its body
+//! and is therefore never printed with it.
+
+use std::fmt;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use crate::answer::stamp::Stamp;
+use crate::names::Name;
+use crate::openai::request::Endpoint;
+
+/// A call to be made upstream.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Job {
+    /// Which provider.
+    pub provider: Name,
+    /// Which of the cached endpoints.
+    pub endpoint: Endpoint,
+    /// The caller's query string, without the question mark.
+    pub query: Option<String>,
+    /// Whether the first caller asked for a stream: upstream is asked in that shape.
+    pub stream: bool,
+    /// The caller's headers that go upstream, in order.
+    pub headers: Vec<(String, String)>,
+    /// What is written on the answer if it is kept; its end of life is decided then.
+    pub stamp: Stamp,
+    /// For an answer made of items that are kept one by one: their stamps, in order.
+    pub items: Vec<Stamp>,
+    /// The body to send.
+    #[serde(skip)]
+    pub body: Bytes,
+}
+
+/// Bytes that are not a job of this release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+impl Job {
+    /// The length of the description, the description, the body.
+    pub fn encode(&self) -> Bytes {
+        let description = serde_json::to_vec(self).unwrap_or_default();
+        let mut bytes = BytesMut::with_capacity(4 + description.len() + self.body.len());
+        bytes.put_u32_le(description.len() as u32);
+        bytes.extend_from_slice(&description);
+        bytes.extend_from_slice(&self.body);
+        bytes.freeze()
+    }
+
+    /// The reverse of [`Job::encode`]; the body shares the buffer.
+    pub fn decode(bytes: &Bytes) -> Result<Job, Malformed> {
+        let length = bytes.first_chunk().ok_or(Malformed)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let end = length.checked_add(4).filter(|end| *end <= bytes.len()).ok_or(Malformed)?;
+        let job: Job = serde_json::from_slice(&bytes[4..end]).map_err(|_| Malformed)?;
+        Ok(Job { body: bytes.slice(end..), ..job })
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Job({:?} of {}, {} bytes)", self.endpoint, self.provider, self.body.len())
+    }
+}
