@@ -22,13 +22,17 @@ pub struct Control<S: State> {
 
 impl<S: State> Clone for Control<S> {
     fn clone(&self) -> Self {
-        Self { solo: Arc::clone(&self.solo) }
+        Self {
+            solo: Arc::clone(&self.solo),
+        }
     }
 }
 
 impl<S: State> fmt::Debug for Control<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("index", &self.index()).finish_non_exhaustive()
+        f.debug_struct("Control")
+            .field("index", &self.index())
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,7 +47,9 @@ impl<S: State> Control<S> {
         let path = path.into();
         let opened = tokio::task::spawn_blocking(move || Solo::open(path)).await;
         let solo = opened.map_err(|_| ControlError::Panicked)??;
-        Ok(Self { solo: Arc::new(solo) })
+        Ok(Self {
+            solo: Arc::new(solo),
+        })
     }
 
     /// Puts `command` in its place in the order, makes it durable, and only then publishes the new
@@ -115,7 +121,11 @@ impl fmt::Display for ControlError {
         let at = |path: &Path| path.display().to_string();
         match self {
             Self::Unreadable(path, error) => {
-                write!(f, "cannot read {}: {error}; check its owner and permissions", at(path))
+                write!(
+                    f,
+                    "cannot read {}: {error}; check its owner and permissions",
+                    at(path)
+                )
             }
             Self::Corrupt(path, why) => write!(
                 f,

@@ -32,7 +32,10 @@ pub(super) struct Published<S> {
 
 impl<S> Clone for Published<S> {
     fn clone(&self) -> Self {
-        Self { index: self.index, state: Arc::clone(&self.state) }
+        Self {
+            index: self.index,
+            state: Arc::clone(&self.state),
+        }
     }
 }
 
@@ -53,9 +56,10 @@ impl<S: State> Solo<S> {
     pub(super) fn open(path: PathBuf) -> Result<Self, ControlError> {
         let published = match read(&path) {
             Ok(bytes) => parse(&path, &bytes)?,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Published { index: 0, state: Arc::new(S::default()) }
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Published {
+                index: 0,
+                state: Arc::new(S::default()),
+            },
             Err(error) => return Err(ControlError::Unreadable(path, error)),
         };
         Ok(Self {
@@ -85,7 +89,10 @@ impl<S: State> Solo<S> {
             .map_err(|error| ControlError::Refused(self.path.clone(), error))?;
         // From here on a restart would find the new state, so memory has to show it as well,
         // whatever becomes of the folder's own flush.
-        self.published.store(Arc::new(Published { index, state: Arc::new(state) }));
+        self.published.store(Arc::new(Published {
+            index,
+            state: Arc::new(state),
+        }));
         sync_folder(&self.path).map_err(|error| ControlError::Unsure(self.path.clone(), error))?;
         Ok((index, outcome))
     }
@@ -112,10 +119,17 @@ impl<S: State> Solo<S> {
 }
 
 fn encode<S: State>(index: u64, state: &S) -> Result<Vec<u8>, ControlError> {
-    let bytes = serde_json::to_vec(&Snapshot { format: S::FORMAT, index, state })
-        .map_err(|_| ControlError::Panicked)?;
+    let bytes = serde_json::to_vec(&Snapshot {
+        format: S::FORMAT,
+        index,
+        state,
+    })
+    .map_err(|_| ControlError::Panicked)?;
     if bytes.len() > SNAPSHOT_BYTES_MAX {
-        return Err(ControlError::TooLarge { bytes: bytes.len(), bytes_max: SNAPSHOT_BYTES_MAX });
+        return Err(ControlError::TooLarge {
+            bytes: bytes.len(),
+            bytes_max: SNAPSHOT_BYTES_MAX,
+        });
     }
     Ok(bytes)
 }
@@ -124,7 +138,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path)?;
     // One byte beyond the limit is enough to be refused by the parser as cut off.
-    file.take(SNAPSHOT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(SNAPSHOT_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -140,7 +155,10 @@ fn parse<S: State>(path: &Path, bytes: &[u8]) -> Result<Published<S>, ControlErr
         });
     }
     let snapshot: Snapshot<S> = serde_json::from_slice(bytes).map_err(corrupt)?;
-    Ok(Published { index: snapshot.index, state: Arc::new(snapshot.state) })
+    Ok(Published {
+        index: snapshot.index,
+        state: Arc::new(snapshot.state),
+    })
 }
 
 /// The attempt lies in the same folder, because a rename is atomic only within one file system.
@@ -165,6 +183,8 @@ fn create_private(path: &Path) -> io::Result<File> {
 
 /// A rename is only as durable as the folder that records it.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -54,7 +54,9 @@ impl Folder {
 
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.0).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 }
 
@@ -78,8 +80,21 @@ async fn a_missing_file_is_an_empty_state_and_an_answer_survives_a_restart() {
     assert_eq!(control.propose(4).await.unwrap(), (1, 4));
     assert_eq!(control.propose(5).await.unwrap(), (2, 9));
     let again = open(&folder).await.unwrap();
-    assert_eq!((again.index(), &*again.state()), (2, &Tally { sum: 9, indexes: vec![1, 2] }));
-    assert_eq!(folder.names(), ["control.json"], "no attempt is left behind");
+    assert_eq!(
+        (again.index(), &*again.state()),
+        (
+            2,
+            &Tally {
+                sum: 9,
+                indexes: vec![1, 2]
+            }
+        )
+    );
+    assert_eq!(
+        folder.names(),
+        ["control.json"],
+        "no attempt is left behind"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +133,10 @@ async fn a_caller_that_goes_away_does_not_tear_memory_from_disk() {
     // The last one waits for its turn, so everything begun before it is over.
     control.propose(1).await.unwrap();
     let again = open(&folder).await.unwrap();
-    assert_eq!((again.index(), again.state()), (control.index(), control.state()));
+    assert_eq!(
+        (again.index(), again.state()),
+        (control.index(), control.state())
+    );
 }
 
 async fn futures_poll_once<F: Future + Unpin>(mut future: F) -> bool {
@@ -132,24 +150,47 @@ async fn futures_poll_once<F: Future + Unpin>(mut future: F) -> bool {
 async fn what_cannot_be_trusted_is_refused_with_a_way_out() {
     let table: &[(&str, &str, &str)] = &[
         ("an empty file", "", "restore it from a backup"),
-        ("half a file", r#"{"format":3,"index":7,"sta"#, "move it aside"),
+        (
+            "half a file",
+            r#"{"format":3,"index":7,"sta"#,
+            "move it aside",
+        ),
         ("another file", r#"{"hello":"world"}"#, "is damaged"),
-        ("a wrong type", r#"{"format":3,"index":7,"state":{"sum":"x","indexes":[]}}"#, "damaged"),
-        ("a newer one", r#"{"format":4,"index":7,"state":["new"]}"#, "start the newer version"),
+        (
+            "a wrong type",
+            r#"{"format":3,"index":7,"state":{"sum":"x","indexes":[]}}"#,
+            "damaged",
+        ),
+        (
+            "a newer one",
+            r#"{"format":4,"index":7,"state":["new"]}"#,
+            "start the newer version",
+        ),
     ];
     for (what, text, advice) in table {
         let folder = Folder::new();
         fs::write(folder.file(), text).unwrap();
         let error = open(&folder).await.expect_err(what).to_string();
-        assert!(error.contains(advice) && error.contains("control.json"), "{what}: {error}");
-        assert_eq!(fs::read_to_string(folder.file()).unwrap(), *text, "{what}: left as it was");
+        assert!(
+            error.contains(advice) && error.contains("control.json"),
+            "{what}: {error}"
+        );
+        assert_eq!(
+            fs::read_to_string(folder.file()).unwrap(),
+            *text,
+            "{what}: left as it was"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_older_format_is_read() {
     let folder = Folder::new();
-    fs::write(folder.file(), r#"{"format":1,"index":7,"state":{"sum":2,"indexes":[7]}}"#).unwrap();
+    fs::write(
+        folder.file(),
+        r#"{"format":1,"index":7,"state":{"sum":2,"indexes":[7]}}"#,
+    )
+    .unwrap();
     let control = open(&folder).await.unwrap();
     assert_eq!((control.index(), control.state().sum), (7, 2));
 }
@@ -164,10 +205,16 @@ async fn a_full_disk_refuses_the_command_and_changes_nothing() {
     open(&folder).await.unwrap().propose(4).await.unwrap();
     let kept = fs::read(folder.file()).unwrap();
 
-    let solo = Solo::<Tally>::open(folder.file()).unwrap().with_create(full);
-    let control = Control { solo: Arc::new(solo) };
+    let solo = Solo::<Tally>::open(folder.file())
+        .unwrap()
+        .with_create(full);
+    let control = Control {
+        solo: Arc::new(solo),
+    };
     let error = control.propose(5).await.unwrap_err();
-    assert!(matches!(&error, ControlError::Refused(_, e) if e.kind() == io::ErrorKind::StorageFull));
+    assert!(
+        matches!(&error, ControlError::Refused(_, e) if e.kind() == io::ErrorKind::StorageFull)
+    );
     assert!(error.to_string().contains("make room"), "{error}");
     assert_eq!((control.index(), control.state().sum), (1, 4));
     assert_eq!(fs::read(folder.file()).unwrap(), kept);
@@ -177,7 +224,10 @@ async fn a_full_disk_refuses_the_command_and_changes_nothing() {
 async fn a_command_that_panics_changes_nothing_and_blocks_nobody() {
     let folder = Folder::new();
     let control = open(&folder).await.unwrap();
-    assert!(matches!(control.propose(13).await, Err(ControlError::Panicked)));
+    assert!(matches!(
+        control.propose(13).await,
+        Err(ControlError::Panicked)
+    ));
     assert_eq!(control.propose(1).await.unwrap(), (1, 1));
 }
 

@@ -1,0 +1,628 @@
+//! Texts become settings here, all at once: each is read where it was given, what contradicts is
+//! found when all are read, and whoever asked hears every mistake with its place. A secret is
+//! never repeated in a mistake.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use fgy_cluster::Secret;
+
+use super::args::VARIABLES;
+use super::file::{self, Entry, Value};
+use super::{
+    AccessLog, Args, Auth, Embedding, Environment, Limits, LogFormat, Mode, Provider, ProviderKind,
+    Settings, Tls,
+};
+use crate::mistake::{Mistake, unknown};
+use crate::names::Name;
+
+/// The least length of a secret people may choose.
+const SECRET_BYTES_MIN: usize = 24;
+
+/// Reads flags, environment and the text of the file, and checks the whole.
+///
+/// # Errors
+/// Every mistake: those of the file in its order, after those that have no place.
+pub fn settings(
+    mode: Mode,
+    args: &Args,
+    environment: &Environment,
+    file: Option<&str>,
+) -> Result<Settings, Vec<Mistake>> {
+    let mut reading = Reading::default();
+    reading.take_file(file.unwrap_or_default());
+    // Weakest first: a later layer takes the place of an earlier one, mistakes included.
+    for (key, name, text) in environment.platform() {
+        reading
+            .given
+            .entry(key)
+            .or_insert_with(|| Given::nowhere(name, text));
+    }
+    for (key, name, text) in environment.given() {
+        reading.given.insert(key, Given::nowhere(name, text));
+    }
+    for (key, text) in args.given() {
+        reading.given.insert(
+            key,
+            Given::nowhere(format!("--{}", key.replace('_', "-")), text),
+        );
+    }
+    let settings = reading.settings(mode);
+    let mut mistakes = reading.mistakes;
+    mistakes.sort();
+    if mistakes.is_empty() {
+        Ok(settings)
+    } else {
+        Err(mistakes)
+    }
+}
+
+/// Why a secret is none, if it is none.
+#[must_use]
+pub fn weak(secret: &str) -> Option<&'static str> {
+    const EXAMPLES: &[&str] = &[
+        "change-me",
+        "changeme",
+        "example",
+        "replace-me",
+        "your-secret",
+        "0123456789",
+        "insert-",
+    ];
+    let small = secret.to_ascii_lowercase();
+    let mut letters: Vec<u8> = secret.bytes().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    if secret.is_empty() {
+        Some("is empty")
+    } else if secret.len() < SECRET_BYTES_MIN {
+        Some("is shorter than 24 characters")
+    } else if EXAMPLES.iter().any(|example| small.contains(example)) {
+        Some("is a documented example")
+    } else if letters.len() < 8 {
+        Some("repeats a handful of characters")
+    } else {
+        None
+    }
+}
+
+/// A text and where it was given.
+struct Given {
+    line: usize,
+    column: usize,
+    key: String,
+    text: String,
+}
+
+impl Given {
+    fn nowhere(key: impl Into<String>, text: &str) -> Self {
+        Self {
+            line: 0,
+            column: 0,
+            key: key.into(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn mistake(&self, text: impl Into<String>) -> Mistake {
+        Mistake {
+            line: self.line,
+            column: self.column,
+            key: self.key.clone(),
+            text: text.into(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    given: BTreeMap<&'static str, Given>,
+    limits: Limits,
+    embedding: BTreeMap<String, Entry>,
+    providers: BTreeMap<String, BTreeMap<String, Entry>>,
+    store_shared: Option<bool>,
+    mistakes: Vec<Mistake>,
+}
+
+const SECTIONS: &[&str] = &["providers", "embedding", "limits", "store_shared"];
+const PROVIDER_KEYS: &[&str] = &["kind", "base_url", "models", "auth", "forward_headers"];
+const EMBEDDING_KEYS: &[&str] = &[
+    "provider",
+    "embedding_model",
+    "vector_dimensions",
+    "key_env",
+];
+/// Sent by the proxy itself, or never passed on: not for a provider's list.
+const OWN_HEADERS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+];
+
+// The file.
+impl Reading {
+    fn take_file(&mut self, text: &str) {
+        let (entries, mistakes) = file::read(text);
+        for entry in entries {
+            // What was made of a line that is not TOML says nothing about what was meant.
+            if mistakes.iter().all(|mistake| mistake.line != entry.line) {
+                self.take_entry(entry);
+            }
+        }
+        self.mistakes.extend(mistakes);
+    }
+
+    fn take_entry(&mut self, entry: Entry) {
+        if let Value::Odd(what) = entry.value {
+            return self.mistakes.push(entry.mistake(format!("is {what}")));
+        }
+        let path: Vec<&str> = entry.path.iter().map(String::as_str).collect();
+        match path[..] {
+            ["limits" | "embedding" | "providers"] if entry.value == Value::Empty => {}
+            ["limits", name] => self.take_limit(name, &entry),
+            ["embedding", key] => match known(&entry, key, EMBEDDING_KEYS) {
+                Ok(()) => drop(self.embedding.insert(key.to_owned(), entry)),
+                Err(mistake) => self.mistakes.push(mistake),
+            },
+            ["providers", name, key] => match known(&entry, key, PROVIDER_KEYS) {
+                Ok(()) => {
+                    let provider = self.providers.entry(name.to_owned()).or_default();
+                    provider.insert(key.to_owned(), entry);
+                }
+                Err(mistake) => self.mistakes.push(mistake),
+            },
+            ["providers", _] => self
+                .mistakes
+                .push(entry.mistake("is empty; give it a base_url")),
+            ["store_shared"] => match text(&entry).map(str::parse) {
+                Ok(Ok(shared)) => self.store_shared = Some(shared),
+                _ => self.mistakes.push(entry.mistake("is true or false")),
+            },
+            [key] => self.take_variable(key, &entry),
+            _ => self.mistakes.push(entry.mistake("unknown section")),
+        }
+    }
+
+    fn take_variable(&mut self, key: &str, entry: &Entry) {
+        let keys = || VARIABLES.iter().map(|(key, _)| *key);
+        let Some(key) = keys().find(|known| *known == key) else {
+            let what = unknown(key, keys().chain(SECTIONS.iter().copied()));
+            return self.mistakes.push(entry.mistake(what));
+        };
+        let text = match &entry.value {
+            Value::Text(text) => text.clone(),
+            Value::List(items) if key == "seeds" => items.join(","),
+            _ => return self.mistakes.push(entry.mistake("is one value")),
+        };
+        let (line, column) = (entry.line, entry.column);
+        self.given.insert(
+            key,
+            Given {
+                line,
+                column,
+                key: key.to_owned(),
+                text,
+            },
+        );
+    }
+
+    fn take_limit(&mut self, name: &str, entry: &Entry) {
+        let value = text(entry).ok().and_then(|text| text.parse().ok());
+        let what = match self.limits.set(name, value) {
+            Ok(()) => return,
+            Err(Some((least, most))) => format!("is a whole number from {least} to {most}"),
+            Err(None) => unknown(name, Limits::NAMES.iter().copied()),
+        };
+        self.mistakes.push(entry.mistake(what));
+    }
+}
+
+fn known(entry: &Entry, key: &str, keys: &[&str]) -> Result<(), Mistake> {
+    if keys.contains(&key) {
+        return Ok(());
+    }
+    Err(entry.mistake(unknown(key, keys.iter().copied())))
+}
+
+fn text(entry: &Entry) -> Result<&str, Mistake> {
+    match &entry.value {
+        Value::Text(text) => Ok(text),
+        _ => Err(entry.mistake("is one value")),
+    }
+}
+
+// The whole.
+impl Reading {
+    fn settings(&mut self, mode: Mode) -> Settings {
+        let data = self.text("data", "./fgy-data");
+        let settings = Settings {
+            listen: self.address("listen", 8080),
+            admin_listen: self.address("admin_listen", 8081),
+            peer_listen: self.address("peer_listen", 8082),
+            peer_tls: self.choice("peer_tls", true, &[("on", true), ("off", false)]),
+            gossip_listen: self.address("gossip_listen", 8083),
+            advertise: self.read("advertise", |text| host(text).map(str::to_owned)),
+            tls: self.tls(),
+            seeds: self.read("seeds", seeds).unwrap_or_default(),
+            node_id: self.read("node_id", name),
+            region: self.read("region", name),
+            zone: self.read("zone", name),
+            cluster_secret: self.secret("cluster_secret"),
+            cluster_secret_previous: self.secret("cluster_secret_previous"),
+            admin_token: self.secret("admin_token"),
+            admin_read_token: self.secret("admin_read_token"),
+            store: self
+                .read("store", store)
+                .unwrap_or_else(|| format!("sqlite:{data}/fgy.db")),
+            data: data.into(),
+            store_shared: self.store_shared,
+            upstream: self
+                .read("upstream", url)
+                .unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
+            bootstrap_key: self.read("bootstrap_key", bootstrap_key),
+            model_dir: self.read("model_dir", |text| Ok(text.into())),
+            prices: self.read("prices", |text| Ok(text.into())),
+            log: self.text("log", "info"),
+            log_format: self.choice(
+                "log_format",
+                None,
+                &[
+                    ("human", Some(LogFormat::Human)),
+                    ("json", Some(LogFormat::Json)),
+                ],
+            ),
+            access_log: self.choice(
+                "access_log",
+                AccessLog::Sampled,
+                &[("sampled", AccessLog::Sampled), ("all", AccessLog::All)],
+            ),
+            providers: self.providers(),
+            embedding: self.embedding(),
+            limits: self.limits.clone(),
+        };
+        self.contradictions(mode, &settings);
+        settings
+    }
+
+    /// What is each right alone and wrong together.
+    fn contradictions(&mut self, mode: Mode, settings: &Settings) {
+        let alone = mode == Mode::Up || settings.seeds.is_empty();
+        if mode == Mode::Serve && settings.admin_token.is_none() {
+            self.missing(
+                "admin_token",
+                "is empty; give it 24 random characters or more",
+            );
+        }
+        if !alone && settings.cluster_secret.is_none() {
+            self.missing("cluster_secret", "is empty, and a node with seeds needs it");
+        }
+        if !alone && settings.store.starts_with("sqlite:") && settings.store_shared != Some(false) {
+            let text = "is a file of this node alone, and a node with peers needs a shared store: \
+                        give a postgres:// URL, or say store_shared = false in the file";
+            self.missing("store", text);
+        }
+        let peers = [
+            ("peer_listen", settings.peer_listen),
+            ("gossip_listen", settings.gossip_listen),
+        ];
+        for (key, address) in peers {
+            if address.ip().is_unspecified() && settings.advertise.is_none() {
+                let text =
+                    "listens everywhere, so other nodes cannot tell what to dial: set advertise";
+                self.missing(key, text);
+            }
+        }
+        if !settings.peer_tls && !settings.peer_listen.ip().is_loopback() {
+            self.missing("peer_tls", "is off, which is for loopback only");
+        }
+        let known = |name: &Name| **name == *"local" || settings.providers.contains_key(name);
+        if !known(&settings.embedding.provider)
+            && let Some(entry) = self.embedding.get("provider")
+        {
+            self.mistakes
+                .push(entry.mistake("is `local` or the NAME of a [providers.NAME] section"));
+        }
+    }
+
+    /// A mistake at the place where `key` was given, or at none.
+    fn missing(&mut self, key: &'static str, text: &str) {
+        let mistake = self.given.get(key).map_or_else(
+            || Given::nowhere(key, "").mistake(text),
+            |given| given.mistake(text),
+        );
+        self.mistakes.push(mistake);
+    }
+
+    fn read<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let given = self.given.get(key)?;
+        read(given.text.trim())
+            .map_err(|text| self.mistakes.push(given.mistake(text)))
+            .ok()
+    }
+
+    fn text(&mut self, key: &'static str, default: &str) -> String {
+        let read = |text: &str| {
+            if text.is_empty() {
+                Err("is empty".to_owned())
+            } else {
+                Ok(text.to_owned())
+            }
+        };
+        self.read(key, read).unwrap_or_else(|| default.to_owned())
+    }
+
+    fn address(&mut self, key: &'static str, port: u16) -> SocketAddr {
+        let default = SocketAddr::from(([127, 0, 0, 1], port));
+        self.read(key, |text| {
+            text.parse()
+                .map_err(|_| format!("is `{text}`; write an address and a port, such as {default}"))
+        })
+        .unwrap_or(default)
+    }
+
+    fn choice<T: Clone>(&mut self, key: &'static str, default: T, words: &[(&str, T)]) -> T {
+        self.read(key, |text| choice(text, words))
+            .unwrap_or(default)
+    }
+
+    fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.read(key, |text| match weak(text) {
+            None => Ok(Secret::new(text.as_bytes())),
+            Some(why) => Err(format!("{why}; give it 24 random characters or more")),
+        })
+    }
+
+    fn tls(&mut self) -> Option<Tls> {
+        let cert = self.read("tls_cert", |text| Ok(text.into()));
+        let key = self.read("tls_key", |text| Ok(text.into()));
+        match (cert, key) {
+            (Some(cert), Some(key)) => Some(Tls { cert, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.missing("tls_cert", "is given without tls_key");
+                None
+            }
+            (None, Some(_)) => {
+                self.missing("tls_key", "is given without tls_cert");
+                None
+            }
+        }
+    }
+
+    fn embedding(&mut self) -> Embedding {
+        let section = std::mem::take(&mut self.embedding);
+        let mut entries = Entries {
+            section: &section,
+            mistakes: &mut self.mistakes,
+        };
+        let provider = entries
+            .read("provider", name)
+            .unwrap_or_else(|| "local".into());
+        let defaults = if &*provider == "local" {
+            Embedding::default()
+        } else {
+            let embedding_model = "text-embedding-3-small".into();
+            Embedding {
+                embedding_model,
+                vector_dimensions: 1_536,
+                ..Embedding::default()
+            }
+        };
+        let embedding = Embedding {
+            provider,
+            embedding_model: entries
+                .read("embedding_model", name)
+                .unwrap_or(defaults.embedding_model),
+            vector_dimensions: entries
+                .read("vector_dimensions", dimensions)
+                .unwrap_or(defaults.vector_dimensions),
+            key_env: entries.read("key_env", name),
+        };
+        self.embedding = section;
+        embedding
+    }
+
+    fn providers(&mut self) -> BTreeMap<Name, Provider> {
+        let mut providers = BTreeMap::new();
+        for (provider, section) in std::mem::take(&mut self.providers) {
+            let mut entries = Entries {
+                section: &section,
+                mistakes: &mut self.mistakes,
+            };
+            let base_url = entries.read("base_url", url);
+            if base_url.is_none()
+                && !section.contains_key("base_url")
+                && let Some(first) = section
+                    .values()
+                    .min_by_key(|entry| (entry.line, entry.column))
+            {
+                let key = format!("providers.{provider}.base_url");
+                entries.mistakes.push(Mistake {
+                    key,
+                    ..first.mistake("missing")
+                });
+            }
+            let kinds = [
+                ("openai", ProviderKind::OpenAi),
+                ("anthropic", ProviderKind::Anthropic),
+            ];
+            let auths = [
+                ("caller", Auth::Caller),
+                ("none", Auth::None),
+                ("operator", Auth::Operator),
+            ];
+            let read = Provider {
+                kind: entries
+                    .read("kind", |text| choice(text, &kinds))
+                    .unwrap_or(ProviderKind::OpenAi),
+                base_url: base_url.unwrap_or_default(),
+                models: entries.list("models", name),
+                auth: entries
+                    .read("auth", |text| choice(text, &auths))
+                    .unwrap_or_default(),
+                forward_headers: entries.list("forward_headers", header),
+            };
+            providers.insert(Name::from(provider), read);
+        }
+        providers
+    }
+}
+
+/// The entries of one section.
+struct Entries<'s, 'm> {
+    section: &'s BTreeMap<String, Entry>,
+    mistakes: &'m mut Vec<Mistake>,
+}
+
+impl Entries<'_, '_> {
+    fn read<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let entry = self.section.get(key)?;
+        let value = text(entry).and_then(|text| read(text).map_err(|text| entry.mistake(text)));
+        value.map_err(|mistake| self.mistakes.push(mistake)).ok()
+    }
+
+    fn list<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let Some(entry) = self.section.get(key) else {
+            return Vec::new();
+        };
+        let Value::List(items) = &entry.value else {
+            self.mistakes
+                .push(entry.mistake("is a list: [\"one\", \"two\"]"));
+            return Vec::new();
+        };
+        let mut values = Vec::new();
+        for item in items {
+            match read(item) {
+                Ok(value) => values.push(value),
+                Err(text) => self.mistakes.push(entry.mistake(text)),
+            }
+        }
+        values
+    }
+}
+
+fn choice<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| value.clone());
+    found.ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("is `{text}`; write one of {}", words.join(", "))
+    })
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    if text.is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
+        return Err("is 1 to 128 bytes without control characters".to_owned());
+    }
+    Ok(text.into())
+}
+
+fn header(text: &str) -> Result<Name, String> {
+    let small = text.to_ascii_lowercase();
+    let is_token = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !is_token || small.starts_with("x-fgy-") || small == "x-provider-auth" {
+        return Err(format!("`{text}` is not a header to pass on"));
+    }
+    if OWN_HEADERS.contains(&small.as_str()) {
+        return Err(format!("`{text}` is never passed on from a caller"));
+    }
+    Ok(small.into())
+}
+
+fn dimensions(text: &str) -> Result<u32, String> {
+    let fits = text
+        .parse()
+        .ok()
+        .filter(|number| (1..=16_384).contains(number));
+    fits.ok_or_else(|| format!("is `{text}`; write a whole number from 1 to 16384"))
+}
+
+/// A name or an address, v6 with or without its brackets; the port is the listener's own.
+fn host(text: &str) -> Result<&str, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    let wildcard = |address: IpAddr| address.is_unspecified();
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return if wildcard(address) {
+            Err("is no address to dial".to_owned())
+        } else {
+            Ok(bare)
+        };
+    }
+    let is_name = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        !text.is_empty() && text.len() <= 253 && text.bytes().all(plain)
+    };
+    if is_name(text) {
+        Ok(text)
+    } else {
+        Err(format!("is `{text}`; write a host or an IP, no port"))
+    }
+}
+
+fn seeds(text: &str) -> Result<Vec<String>, String> {
+    let listed = text
+        .split(',')
+        .map(str::trim)
+        .filter(|seed| !seed.is_empty());
+    listed
+        .map(|seed| {
+            let (name, port) = seed.rsplit_once(':').unwrap_or((seed, ""));
+            let bracketed = !name.contains(':') || (name.starts_with('[') && name.ends_with(']'));
+            let fits =
+                bracketed && host(name).is_ok() && port.parse::<u16>().is_ok_and(|port| port > 0);
+            fits.then(|| seed.to_owned()).ok_or_else(|| {
+                format!("has `{seed}`; write host:port, an IPv6 address as [::1]:8083")
+            })
+        })
+        .collect()
+}
+
+/// A base URL without the slash at its end. Credentials in it would end in logs.
+fn url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let authority = rest.map_or("", |rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
+    if authority.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("is no URL; write https://HOST or http://HOST, and a path".to_owned());
+    }
+    if authority.contains('@') {
+        return Err("carries credentials; give them as a key instead".to_owned());
+    }
+    if text.contains(['?', '#']) {
+        return Err("is a base URL; leave out the query".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn store(text: &str) -> Result<String, String> {
+    const SCHEMES: &[&str] = &["sqlite:", "postgres://", "postgresql://", "volatile:"];
+    let fits = SCHEMES.iter().any(|scheme| text.starts_with(scheme)) && text != "sqlite:";
+    // A URL may carry a password, so it is not repeated.
+    fits.then(|| text.to_owned())
+        .ok_or_else(|| "is sqlite:PATH or a postgres:// URL".to_owned())
+}
+
+fn bootstrap_key(text: &str) -> Result<Secret, String> {
+    if !text.starts_with("fgy_") {
+        return Err("begins with `fgy_`".to_owned());
+    }
+    match weak(text) {
+        None => Ok(Secret::new(text.as_bytes())),
+        Some(why) => Err(format!(
+            "{why}; write `fgy_` and 24 random characters or more"
+        )),
+    }
+}

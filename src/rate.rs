@@ -1,0 +1,193 @@
+//! How many requests a tenant may make in a minute. The arithmetic of a leaky bucket kept as one
+//! number per tenant: the moment at which it will have been paid for. Time is an argument; a
+//! tenant without a limit costs nothing, not even a look.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+
+use crate::answer::stamp::Millis;
+use crate::names::TenantId;
+
+/// Locks to share the tenants among, so that two busy tenants rarely wait for one another.
+const SHARDS: usize = 16;
+/// Tenants remembered by one lock before those with nothing owing are forgotten.
+const TENANTS_PER_SHARD_MAX: usize = 1_024;
+/// A minute in the unit of the arithmetic, microseconds.
+const MINUTE: u64 = 60_000_000;
+/// What may come at once where the limit is higher; a lower limit may be used up at once.
+const BURST: u32 = 60;
+/// Of a high limit, this many seconds' worth may come at once.
+const BURST_SECONDS: u32 = 2;
+
+/// The tenants' accounts.
+#[derive(Debug)]
+pub struct Rates {
+    /// When, in microseconds, everything a tenant has sent so far would have been sent at its
+    /// allowed pace.
+    shards: [Mutex<HashMap<TenantId, u64>>; SHARDS],
+    hashes: RandomState,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hashes: RandomState::new(),
+        }
+    }
+}
+
+/// Too many requests; the next is welcome after this many seconds (at least 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// For `Retry-After`.
+    pub retry_after_seconds: u64,
+}
+
+impl Rates {
+    /// Counts one request of `tenant`, which may make `per_minute`.
+    ///
+    /// # Errors
+    /// [`TooMany`] if it has to wait; a refused request is not counted.
+    pub fn admit(
+        &self,
+        tenant: &TenantId,
+        per_minute: Option<u32>,
+        now: Millis,
+    ) -> Result<(), TooMany> {
+        let Some(per_minute) = per_minute else {
+            return Ok(());
+        };
+        let now = now.0.saturating_mul(1_000);
+        let shard = &self.shards[self.hashes.hash_one(tenant) as usize % SHARDS];
+        // A panic in these few lines of arithmetic leaves nothing half done.
+        let mut paid = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(paid) = paid.get_mut(tenant) {
+            *paid = step(*paid, per_minute, now)?;
+            return Ok(());
+        }
+        if paid.len() >= TENANTS_PER_SHARD_MAX {
+            paid.retain(|_, paid| *paid > now);
+        }
+        paid.insert(tenant.clone(), step(0, per_minute, now)?);
+        Ok(())
+    }
+}
+
+/// The account after one request more.
+fn step(paid: u64, per_minute: u32, now: u64) -> Result<u64, TooMany> {
+    let per_minute = per_minute.max(1);
+    let interval = MINUTE / u64::from(per_minute);
+    let burst = per_minute.min(BURST).max(per_minute / 60 * BURST_SECONDS);
+    let after = paid.max(now).saturating_add(interval);
+    let ahead = interval.saturating_mul(u64::from(burst));
+    let wait = after.saturating_sub(now.saturating_add(ahead));
+    if wait == 0 {
+        return Ok(after);
+    }
+    Err(TooMany {
+        retry_after_seconds: wait.div_ceil(1_000_000),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: u64 = 1_700_000_000_000;
+
+    fn admitted(rates: &Rates, per_minute: u32, millis: impl Iterator<Item = u64>) -> usize {
+        let tenant = TenantId::from("acme");
+        let ask = |at| rates.admit(&tenant, Some(per_minute), Millis(START + at));
+        millis.filter(|at| ask(*at).is_ok()).count()
+    }
+
+    #[test]
+    fn a_low_limit_may_be_used_up_at_once_and_comes_back_evenly() {
+        let rates = Rates::default();
+        assert_eq!(admitted(&rates, 6, std::iter::repeat_n(0, 50)), 6);
+        let refused = rates.admit(&"acme".into(), Some(6), Millis(START));
+        assert_eq!(
+            refused,
+            Err(TooMany {
+                retry_after_seconds: 10
+            })
+        );
+        assert_eq!(admitted(&rates, 6, std::iter::repeat_n(9_999, 50)), 0);
+        assert_eq!(admitted(&rates, 6, std::iter::repeat_n(10_000, 50)), 1);
+        assert_eq!(admitted(&rates, 6, std::iter::repeat_n(120_000, 50)), 6);
+    }
+
+    #[test]
+    fn in_the_long_run_a_tenant_gets_its_rate() {
+        for per_minute in [1, 7, 60, 600, 12_000] {
+            // Ten minutes of a request every two milliseconds.
+            let count = admitted(&Rates::default(), per_minute, (0..600_000).step_by(2));
+            let due = per_minute as usize * 10;
+            let burst = per_minute.min(BURST).max(per_minute / 30) as usize;
+            assert!(
+                (due..=due + burst + 1).contains(&count),
+                "{per_minute}: {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn whoever_waits_as_told_is_let_in() {
+        let rates = Rates::default();
+        let tenant = TenantId::from("acme");
+        for per_minute in [1, 7, 61, 7_777] {
+            let mut now = START;
+            loop {
+                match rates.admit(&tenant, Some(per_minute), Millis(now)) {
+                    Ok(()) => now += 1,
+                    Err(TooMany {
+                        retry_after_seconds,
+                    }) => {
+                        assert!(retry_after_seconds >= 1);
+                        now += retry_after_seconds * 1_000;
+                        break;
+                    }
+                }
+            }
+            assert_eq!(rates.admit(&tenant, Some(per_minute), Millis(now)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn one_tenant_does_not_pay_for_another_and_none_without_a_limit() {
+        let rates = Rates::default();
+        for _ in 0..1_000 {
+            assert_eq!(rates.admit(&"free".into(), None, Millis(START)), Ok(()));
+        }
+        assert_eq!(admitted(&rates, 1, [0, 0].into_iter()), 1);
+        assert_eq!(rates.admit(&"other".into(), Some(1), Millis(START)), Ok(()));
+        assert!(
+            rates
+                .shards
+                .iter()
+                .all(|shard| !shard.lock().unwrap().contains_key("free"))
+        );
+    }
+
+    #[test]
+    fn accounts_with_nothing_owing_are_forgotten() {
+        let rates = Rates::default();
+        for n in 0..SHARDS * TENANTS_PER_SHARD_MAX * 3 {
+            let tenant = TenantId(format!("t{n}").into());
+            // A minute apart: every account before is settled.
+            assert!(
+                rates
+                    .admit(&tenant, Some(1), Millis(START + n as u64 * 60_001))
+                    .is_ok()
+            );
+        }
+        let held: usize = rates
+            .shards
+            .iter()
+            .map(|shard| shard.lock().unwrap().len())
+            .sum();
+        assert!(held <= SHARDS * TENANTS_PER_SHARD_MAX, "{held}");
+    }
+}
