@@ -23,7 +23,6 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// The process's own. What is not UTF-8 is not fgy's.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that reads it")]
     pub fn of_process() -> Self {
         let pairs = std::env::vars_os();
         Self(

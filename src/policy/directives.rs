@@ -112,7 +112,7 @@ impl Directives {
             .map_err(|_| unreadable("write it in UTF-8"))?
             .trim();
         match header {
-            CACHE_CONTROL => return self.take_cache_control(text),
+            CACHE_CONTROL => self.take_cache_control(text),
             CACHE => once(
                 header,
                 &mut self.reach,

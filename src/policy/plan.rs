@@ -134,7 +134,7 @@ reasons! {
     /// The answer broke off.
     Truncated = "truncated",
     /// The answer ended for a reason under which answers are not kept.
-    FinishReason = "finish-reason",
+    Finish = "finish-reason",
     /// The model declined to answer.
     Refusal = "refusal",
     /// The answer calls a tool with arguments that do not parse.

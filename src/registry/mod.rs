@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::command::{Command, Outcome, Refusal};
 pub use self::digest::{Digest, key_digest};
-pub use self::purge::{Fields, INSIDE, PurgeScope, Purges, SHARED};
+pub use self::purge::{
+    ENTRY_MARKS_MAX, Fields, INSIDE, PURGE_SCOPES_MAX, PURGE_SCOPES_PER_TENANT_MAX, PurgeScope,
+    Purges, SHARED,
+};
 pub use self::tenant::{Known, Reach, Tenant, TenantKey, TenantSettings};
 use crate::answer::stamp::{Millis, Stamp};
 use crate::names::{Name, TenantId};
@@ -111,6 +114,13 @@ impl Registry {
         now < stamp.until
             && owner.is_some_and(|tenant| stamp.epoch >= tenant.epoch)
             && !self.purges.cover(stamp)
+    }
+
+    /// The same for an answer found under `key`: a copy promoted from another entry carries that
+    /// entry's stamp, and must fall with a purge of either key.
+    #[must_use]
+    pub fn live_as(&self, key: &Key, stamp: &Stamp, now: Millis) -> bool {
+        self.live(stamp, now) && self.mark(key).is_none_or(|epoch| stamp.epoch >= epoch)
     }
 
     /// The tenant of this id.
@@ -360,7 +370,7 @@ impl Registry {
                 if !self.purges.mark_entry((key, index), scope, before, expires) {
                     return Err(Refusal::TooMany {
                         what: "entries purged one by one",
-                        count_max: purge::ENTRY_MARKS_MAX,
+                        count_max: ENTRY_MARKS_MAX,
                     });
                 }
                 scope.clone()

@@ -4,7 +4,6 @@
 
 use serde_json::json;
 
-use super::purge::{ENTRY_MARKS_MAX, PURGE_SCOPES_PER_TENANT_MAX};
 use super::*;
 use crate::policy::Config;
 
@@ -678,6 +677,60 @@ fn todays_snapshot_is_read_for_ever() {
         "{written}"
     );
     assert_eq!(serde_json::from_str::<Registry>(golden).unwrap(), registry);
+}
+
+/// Logs outlive programs: no name, field or meaning of a released command ever changes.
+#[test]
+fn every_command_is_understood_for_ever() {
+    let golden = include_str!("golden/commands-1.json");
+    let kept: Vec<serde_json::Value> = serde_json::from_str(golden).unwrap();
+    let commands: Vec<Command> = serde_json::from_str(golden).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut story = Story::default();
+    for (command, kept) in commands.into_iter().zip(kept) {
+        assert_eq!(serde_json::to_value(&command).unwrap(), kept);
+        kinds.insert(kept["do"].to_string());
+        let outcome = story.tell(command.clone());
+        assert!(
+            !matches!(outcome, Outcome::Refused(_)),
+            "{command:?}: {outcome:?}"
+        );
+    }
+    assert_eq!(kinds.len(), 10, "one of each kind");
+}
+
+#[test]
+fn a_promoted_copy_falls_with_a_purge_of_either_key() {
+    let mut story = acme();
+    let promoted = story.stamp(fields("acme/faq/gpt/"));
+    let (own, source) = (Key([5; 32]), promoted.source);
+    let soon = Millis(NOW.0 + 10);
+    assert!(story.registry.live_as(&own, &promoted, soon));
+    for key in [own, source] {
+        let mut story = Story {
+            registry: story.registry.clone(),
+            index: story.index,
+        };
+        let one = Command::Purge {
+            scope: scope("_/_/_/_"),
+            older_than: None,
+            key: Some(key),
+            at: NOW,
+        };
+        story.tell(one);
+        assert!(!story.registry.live_as(&own, &promoted, soon));
+        let epoch = story.registry.mark(&key).unwrap();
+        assert!(story.registry.live_as(
+            &own,
+            &Stamp {
+                epoch,
+                ..promoted.clone()
+            },
+            soon
+        ));
+    }
+    story.done(Command::DeleteTenant { id: "acme".into() });
+    assert!(!story.registry.live_as(&own, &promoted, soon));
 }
 
 #[test]
