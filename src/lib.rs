@@ -1,1 +1,8 @@
 //! x
+
+pub mod answer;
+pub mod fuzz;
+pub mod json;
+pub mod key;
+pub mod names;
+pub mod openai;

@@ -1,0 +1,171 @@
+//! What is asked, as one key: the only place where a key is made. Every field of [`KeyParts`] is
+//! taken by name, so that a new one does not compile until it is decided here. It never reads a
+//! clock, a header or a setting: all of it comes in.
+
+#[cfg(test)]
+mod tests;
+
+use blake3::Hasher;
+use fgy_cluster::Key;
+use zeroize::Zeroize;
+
+use crate::json::Canonical;
+
+/// Raised when the same request must get another key than before: all that is stored then misses.
+pub const KEY_SCHEMA_VERSION: u32 = 1;
+
+/// The secret under which this installation makes its keys, so that knowing a request is not
+/// enough to know its key. Made once, kept by the store, the same on every node, for ever.
+#[derive(Clone)]
+pub struct InstallationKey([u8; 32]);
+
+impl InstallationKey {
+    /// Takes the secret over. The caller wipes its own copy.
+    pub fn new(secret: [u8; 32]) -> InstallationKey {
+        InstallationKey(secret)
+    }
+}
+
+impl Drop for InstallationKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A header as it counts: its lower-case name and its value, in the order of the request.
+pub type KeyHeader<'a> = (&'a str, &'a [u8]);
+
+/// Everything that tells two questions apart. `None` is "not part of it", which is never the same
+/// as an empty text.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyParts<'a> {
+    /// whose entries these are
+    pub tenant: &'a str,
+    /// the agent, unless the policy shares across agents
+    pub agent: Option<&'a str>,
+    /// the provider, unless the policy shares across models
+    pub provider: Option<&'a str>,
+    /// the provider's base URL, unless the policy shares across models
+    pub base_url: Option<&'a str>,
+    /// the path of the endpoint
+    pub endpoint: &'a str,
+    /// the query string as it came
+    pub query: Option<&'a str>,
+    /// `anthropic-version`, `anthropic-beta`, `openai-beta`
+    pub version_headers: &'a [KeyHeader<'a>],
+    /// what the provider's `forward_headers` lists
+    pub forwarded_headers: &'a [KeyHeader<'a>],
+    /// the partition of the policy
+    pub policy_namespace: Option<&'a str>,
+    /// the caller's partition inside it
+    pub namespace: Option<&'a str>,
+    /// the end user, where the scope asks for one
+    pub user: Option<&'a str>,
+    /// the latest purge that covers the request
+    pub epoch: u64,
+    /// what is asked
+    pub canonical: &'a Canonical,
+}
+
+/// The key of a question.
+pub fn derive(installation: &InstallationKey, parts: &KeyParts<'_>) -> Key {
+    let KeyParts {
+        tenant,
+        agent,
+        provider,
+        base_url,
+        endpoint,
+        query,
+        version_headers,
+        forwarded_headers,
+        policy_namespace,
+        namespace,
+        user,
+        epoch,
+        canonical,
+    } = *parts;
+    let mut preimage = Preimage::new(installation);
+    preimage.number(u64::from(KEY_SCHEMA_VERSION));
+    preimage.text(Some(tenant));
+    preimage.text(agent);
+    preimage.text(provider);
+    preimage.text(base_url);
+    preimage.text(Some(endpoint));
+    preimage.text(query);
+    preimage.headers(version_headers);
+    preimage.headers(forwarded_headers);
+    preimage.text(policy_namespace);
+    preimage.text(namespace);
+    preimage.text(user);
+    preimage.number(epoch);
+    preimage.bytes(canonical.bytes());
+    preimage.key()
+}
+
+/// The key a question moves to when the one entry under its present key was purged at this index of
+/// the control log: what was stored or is still in the air under the old key is never asked again.
+pub fn marked(key: &Key, index: u64) -> Key {
+    Key(*blake3::keyed_hash(&key.0, &index.to_le_bytes()).as_bytes())
+}
+
+/// Bytes of a field gathered before they are hashed: below this the hash costs more per call than
+/// per byte.
+const GATHERED_BYTES: usize = 512;
+
+/// A hash fed with fields, each behind its length, so that no two lists of fields give the same
+/// bytes.
+struct Preimage {
+    hasher: Hasher,
+    gathered: Vec<u8>,
+}
+
+impl Preimage {
+    fn new(installation: &InstallationKey) -> Preimage {
+        let hasher = Hasher::new_keyed(&installation.0);
+        Preimage {
+            hasher,
+            gathered: Vec::with_capacity(GATHERED_BYTES),
+        }
+    }
+
+    fn number(&mut self, number: u64) {
+        self.gathered.extend_from_slice(&number.to_le_bytes());
+    }
+
+    /// Absent is a 0; present is a 1, the length and the bytes.
+    fn text(&mut self, text: Option<&str>) {
+        match text {
+            None => self.gathered.push(0),
+            Some(text) => {
+                self.gathered.push(1);
+                self.bytes(text.as_bytes());
+            }
+        }
+    }
+
+    fn headers(&mut self, headers: &[KeyHeader<'_>]) {
+        self.number(headers.len() as u64);
+        for (name, value) in headers {
+            self.bytes(name.as_bytes());
+            self.bytes(value);
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        if self.gathered.len() + bytes.len() > GATHERED_BYTES {
+            self.hasher.update(&self.gathered);
+            self.gathered.clear();
+            self.hasher.update(bytes);
+        } else {
+            self.gathered.extend_from_slice(bytes);
+        }
+    }
+
+    fn key(mut self) -> Key {
+        self.hasher.update(&self.gathered);
+        let key = Key(*self.hasher.finalize().as_bytes());
+        self.hasher.zeroize();
+        key
+    }
+}

@@ -1,0 +1,175 @@
+//! One meaning, one spelling: what of a request goes into its key, and the body that goes upstream.
+//! What goes into the key is everything but a short list: a member nobody has heard of may change
+//! the answer, so it counts.
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+use crate::json::{self, Canonical, Json, write_separator, write_text};
+use crate::openai::request::{Endpoint, Input, Request};
+
+/// Top-level members that cannot change the answer: how it is carried, who asks, what the provider
+/// notes down about it.
+const ASIDE: [&str; 6] = [
+    "stream",
+    "stream_options",
+    "user",
+    "safety_identifier",
+    "metadata",
+    "prompt_cache_key",
+];
+
+/// What the key of a request is made from: the whole of it but the members that stand aside.
+pub fn canonical(request: &Request<'_>) -> Canonical {
+    let size = 64 + rough_size(request.tree());
+    Canonical::of_members(weighty(request), size)
+}
+
+/// The same without the model, for entries that are shared across models.
+pub fn canonical_across_models(request: &Request<'_>) -> Canonical {
+    let size = 64 + rough_size(request.tree());
+    Canonical::of_members(weighty(request).filter(|(name, _)| *name != "model"), size)
+}
+
+/// What the key of one embeddings item is made from, whether it was asked for alone or in a batch.
+/// `None` if there is no such item.
+pub fn canonical_item(request: &Request<'_>, at: usize) -> Option<Canonical> {
+    let item = request.item(at)?;
+    let rest = weighty(request).filter(|(name, _)| *name != "input");
+    let members = rest.chain(std::iter::once(("input", item)));
+    Some(Canonical::of_members(members, 64 + rough_size(item)))
+}
+
+fn weighty<'t>(request: &'t Request<'_>) -> impl Iterator<Item = (&'t str, &'t Json<'t>)> {
+    let members = request.tree().as_object().unwrap_or_default().iter();
+    let named = members.map(|(name, value)| (name.as_ref(), value));
+    named.filter(|(name, _)| !ASIDE.contains(name))
+}
+
+/// A guess at the length of the text, so that it is written into one allocation.
+fn rough_size(tree: &Json<'_>) -> usize {
+    match tree {
+        Json::Text(text) => text.len() + text.len() / 16 + 3,
+        Json::List(items) => items.iter().map(rough_size).sum::<usize>() + 2,
+        Json::Object(members) => {
+            members
+                .iter()
+                .map(|(name, value)| name.len() + 4 + rough_size(value))
+                .sum::<usize>()
+                + 2
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => 8,
+    }
+}
+
+/// The body to send upstream: the caller's bytes, changed only where the shape asked for demands it.
+/// A stream is always asked for its usage; a stream turned into a plain ask loses `stream_options`,
+/// which providers refuse there.
+pub fn upstream_body(request: &Request<'_>, raw: &Bytes, as_stream: bool) -> Bytes {
+    let untouched = match (as_stream, request.stream) {
+        (true, true) => request.include_usage || request.endpoint == Endpoint::Embeddings,
+        (false, false) => true,
+        _ => false,
+    };
+    if untouched {
+        return raw.clone();
+    }
+    // `raw` is the text the request was read from, so this finds what the reader found.
+    let Ok(text) = std::str::from_utf8(raw) else {
+        return raw.clone();
+    };
+    let edited = if as_stream {
+        ask_for_usage(text, request)
+    } else {
+        plain(text)
+    };
+    edited.map_or_else(|_| raw.clone(), Bytes::from)
+}
+
+fn ask_for_usage(text: &str, request: &Request<'_>) -> Result<String, json::Malformed> {
+    let text = if request.stream {
+        text.to_owned()
+    } else {
+        set(text, "stream", "true")?
+    };
+    let options = json::members(&text)?
+        .into_iter()
+        .find(|member| member.name == "stream_options");
+    match options {
+        Some(options) if options.raw.starts_with('{') => {
+            let merged = set(options.raw, "include_usage", "true")?;
+            let mut text = text.clone();
+            text.replace_range(options.value_span(), &merged);
+            Ok(text)
+        }
+        _ => set(&text, "stream_options", r#"{"include_usage":true}"#),
+    }
+}
+
+fn plain(text: &str) -> Result<String, json::Malformed> {
+    remove(&set(text, "stream", "false")?, "stream_options")
+}
+
+/// The object with this member set, every other byte as it was.
+fn set(object: &str, name: &str, value: &str) -> Result<String, json::Malformed> {
+    let members = json::members(object)?;
+    let mut text = object.to_owned();
+    if let Some(member) = members.iter().find(|member| member.name == name) {
+        text.replace_range(member.value_span(), value);
+        return Ok(text);
+    }
+    let (at, comma) = match members.last() {
+        Some(last) => (last.span.end, ","),
+        None => (object.find('{').map_or(0, |brace| brace + 1), ""),
+    };
+    text.insert_str(at, &format!(r#"{comma}"{name}":{value}"#));
+    Ok(text)
+}
+
+/// The object without this member and without one of the commas beside it.
+fn remove(object: &str, name: &str) -> Result<String, json::Malformed> {
+    let members = json::members(object)?;
+    let mut text = object.to_owned();
+    if let Some(cut) = json::cut_of(&members, name) {
+        text.replace_range(cut, "");
+    }
+    Ok(text)
+}
+
+/// The body that asks for these items of an embeddings request alone, in this order.
+pub fn embeddings_body(request: &Request<'_>, missing: &[usize]) -> Bytes {
+    let mut out = Vec::with_capacity(256);
+    out.push(b'{');
+    for (at, (name, value)) in request
+        .tree()
+        .as_object()
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
+        write_separator(at, &mut out);
+        write_text(name, &mut out);
+        out.push(b':');
+        match (name.as_ref(), request.input) {
+            ("input", Input::Batch(_)) => write_items(request, missing, &mut out),
+            _ => value.write(&mut out),
+        }
+    }
+    out.push(b'}');
+    Bytes::from(out)
+}
+
+fn write_items(request: &Request<'_>, missing: &[usize], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, item) in missing
+        .iter()
+        .filter_map(|item| request.item(*item))
+        .enumerate()
+    {
+        write_separator(at, out);
+        item.write(out);
+    }
+    out.push(b']');
+}

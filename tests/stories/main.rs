@@ -1,0 +1,3 @@
+//! The stories, one binary, a module each.
+
+mod corpus;
