@@ -6,13 +6,16 @@ mod tests;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::json::{self, Json, Malformed, Parsed};
 
 /// The reason token of a request that is passed through because of its shape.
 pub const NOT_UNDERSTOOD: &str = "not-understood";
 
 /// The endpoints whose answers are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Endpoint {
     /// chat completions
     Chat,

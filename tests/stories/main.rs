@@ -1,3 +1,9 @@
 //! The stories, one binary, a module each.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test ends where its ground is missing, and says which input it was at"
+)]
 
 mod corpus;
