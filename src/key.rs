@@ -164,8 +164,6 @@ impl Preimage {
 
     fn key(mut self) -> Key {
         self.hasher.update(&self.gathered);
-        let key = Key(*self.hasher.finalize().as_bytes());
-        self.hasher.zeroize();
-        key
+        Key(*self.hasher.finalize().as_bytes())
     }
 }

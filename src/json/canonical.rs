@@ -17,13 +17,13 @@ impl Canonical {
         Canonical(out)
     }
 
-    /// The canonical text of an object made of these members.
+    /// The canonical text of an object made of these members, of about that many bytes.
     pub(crate) fn of_members<'t>(
         members: impl Iterator<Item = (&'t str, &'t Json<'t>)>,
         bytes_hint: usize,
     ) -> Canonical {
         let mut out = Vec::with_capacity(bytes_hint);
-        write_sorted(members.collect(), &mut out);
+        write_sorted(members, &mut out);
         Canonical(out)
     }
 
@@ -38,22 +38,41 @@ fn write_canonical(value: &Json<'_>, out: &mut Vec<u8>) {
         Json::Number(number) => write_by_value(*number, out),
         Json::List(items) => write_list(items, out, write_canonical),
         Json::Object(members) => {
-            write_sorted(
-                members
-                    .iter()
-                    .map(|(name, value)| (&**name, value))
-                    .collect(),
-                out,
-            );
+            write_sorted(members.iter().map(|(name, value)| (&**name, value)), out);
         }
         Json::Null | Json::Bool(_) | Json::Text(_) => write_word(value, out),
     }
 }
 
-fn write_sorted(mut members: Vec<(&str, &Json<'_>)>, out: &mut Vec<u8>) {
+/// Up to this many members are sorted without an allocation; most objects have fewer.
+const SORTED_IN_PLACE_MAX: usize = 12;
+
+type Pair<'t> = (&'t str, &'t Json<'t>);
+
+fn write_sorted<'t>(members: impl Iterator<Item = Pair<'t>>, out: &mut Vec<u8>) {
+    let mut first = [("", &Json::Null); SORTED_IN_PLACE_MAX];
+    let mut members = members.fuse();
+    let mut count = 0;
+    for (place, pair) in first.iter_mut().zip(members.by_ref()) {
+        *place = pair;
+        count += 1;
+    }
+    let (first, _) = first.split_at_mut(count);
+    match members.next() {
+        None => write_in_order(first, out),
+        Some(next) => {
+            let mut all = first.to_vec();
+            all.push(next);
+            all.extend(members);
+            write_in_order(&mut all, out);
+        }
+    }
+}
+
+fn write_in_order(members: &mut [Pair<'_>], out: &mut Vec<u8>) {
     members.sort_unstable_by_key(|(name, _)| *name);
     out.push(b'{');
-    for (at, (name, value)) in members.into_iter().enumerate() {
+    for (at, (name, value)) in members.iter().enumerate() {
         write_separator(at, out);
         write_text(name, out);
         out.push(b':');
@@ -113,7 +132,7 @@ pub(crate) fn write_separator(at: usize, out: &mut Vec<u8>) {
 pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| must_escape(*byte)) {
+    while let Some(at) = first_to_escape(rest) {
         let (plain, tail) = rest.split_at(at);
         out.extend_from_slice(plain);
         let Some((byte, tail)) = tail.split_first() else {
@@ -124,6 +143,29 @@ pub(crate) fn write_text(text: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Looks at a block of bytes without a branch between them, which the compiler turns into vector
+/// instructions; only a block that has one is searched.
+fn first_to_escape(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 16;
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
+    let has_one = |block: &[u8; BLOCK]| {
+        block
+            .iter()
+            .fold(false, |has, byte| has | must_escape(*byte))
+    };
+    if let Some(at) = blocks.iter().position(has_one) {
+        let from = at * BLOCK;
+        return blocks[at]
+            .iter()
+            .position(|byte| must_escape(*byte))
+            .map(|at| from + at);
+    }
+    let from = bytes.len() - tail.len();
+    tail.iter()
+        .position(|byte| must_escape(*byte))
+        .map(|at| from + at)
 }
 
 fn must_escape(byte: u8) -> bool {

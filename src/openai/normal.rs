@@ -23,14 +23,13 @@ const ASIDE: [&str; 6] = [
 
 /// What the key of a request is made from: the whole of it but the members that stand aside.
 pub fn canonical(request: &Request<'_>) -> Canonical {
-    let size = 64 + rough_size(request.tree());
-    Canonical::of_members(weighty(request), size)
+    Canonical::of_members(weighty(request), request.body_bytes)
 }
 
 /// The same without the model, for entries that are shared across models.
 pub fn canonical_across_models(request: &Request<'_>) -> Canonical {
-    let size = 64 + rough_size(request.tree());
-    Canonical::of_members(weighty(request).filter(|(name, _)| *name != "model"), size)
+    let members = weighty(request).filter(|(name, _)| *name != "model");
+    Canonical::of_members(members, request.body_bytes)
 }
 
 /// What the key of one embeddings item is made from, whether it was asked for alone or in a batch.
@@ -39,29 +38,17 @@ pub fn canonical_item(request: &Request<'_>, at: usize) -> Option<Canonical> {
     let item = request.item(at)?;
     let rest = weighty(request).filter(|(name, _)| *name != "input");
     let members = rest.chain(std::iter::once(("input", item)));
-    Some(Canonical::of_members(members, 64 + rough_size(item)))
+    // The other items of the batch are most of the body.
+    Some(Canonical::of_members(
+        members,
+        request.body_bytes / request.input.count().max(1) + 64,
+    ))
 }
 
 fn weighty<'t>(request: &'t Request<'_>) -> impl Iterator<Item = (&'t str, &'t Json<'t>)> {
     let members = request.tree().as_object().unwrap_or_default().iter();
     let named = members.map(|(name, value)| (name.as_ref(), value));
     named.filter(|(name, _)| !ASIDE.contains(name))
-}
-
-/// A guess at the length of the text, so that it is written into one allocation.
-fn rough_size(tree: &Json<'_>) -> usize {
-    match tree {
-        Json::Text(text) => text.len() + text.len() / 16 + 3,
-        Json::List(items) => items.iter().map(rough_size).sum::<usize>() + 2,
-        Json::Object(members) => {
-            members
-                .iter()
-                .map(|(name, value)| name.len() + 4 + rough_size(value))
-                .sum::<usize>()
-                + 2
-        }
-        Json::Null | Json::Bool(_) | Json::Number(_) => 8,
-    }
 }
 
 /// The body to send upstream: the caller's bytes, changed only where the shape asked for demands it.

@@ -70,6 +70,8 @@ pub struct Request<'a> {
     pub user: Option<Cow<'a, str>>,
     /// how `input` lists its items (embeddings)
     pub input: Input,
+    /// how long the body was
+    pub body_bytes: usize,
     tree: Json<'a>,
 }
 
@@ -113,13 +115,13 @@ impl<'a> Request<'a> {
             }
             _ => return Err(Malformed::new("the body is not an object", 1, 1)),
         };
-        Ok(match Request::of(endpoint, tree) {
+        Ok(match Request::of(endpoint, tree, body.len()) {
             Ok(request) => Reading::Understood(request),
             Err(words) => Reading::NotUnderstood(words),
         })
     }
 
-    fn of(endpoint: Endpoint, tree: Json<'a>) -> Shape<Request<'a>> {
+    fn of(endpoint: Endpoint, tree: Json<'a>, body_bytes: usize) -> Shape<Request<'a>> {
         let (stream, include_usage, user) = (stream(&tree)?, include_usage(&tree)?, user(&tree)?);
         let model = text_of(&tree, "model", "`model` is not a string")?;
         let model = model.ok_or("no `model`")?;
@@ -135,6 +137,7 @@ impl<'a> Request<'a> {
             include_usage,
             user,
             input,
+            body_bytes,
             tree,
         })
     }

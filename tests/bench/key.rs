@@ -9,10 +9,14 @@ use fgy::key::{InstallationKey, KeyParts, derive};
 use fgy::openai::normal::canonical;
 use fgy::openai::request::{Endpoint, Reading, Request};
 
+/// The binary's own allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A chat request of about this size: two messages, a tool, the usual settings.
 fn body(bytes: usize) -> Vec<u8> {
     let words = "The quick brown fox said \\\"jump\\\" to the lazy dog.\\n ";
-    let prompt = words.repeat((bytes.saturating_sub(480) / words.len()).max(1));
+    let prompt = words.repeat((bytes.saturating_sub(440) / words.len()).max(1) + 1);
     format!(
         r#"{{"model":"gpt-4o-mini","messages":[{{"role":"system","content":"You answer in one line."}},{{"role":"user","content":"{prompt}"}}],"temperature":0.2,"max_tokens":256,"top_p":1.0,"stream":true,"stream_options":{{"include_usage":true}},"tools":[{{"type":"function","function":{{"name":"look_up","parameters":{{"type":"object","properties":{{"q":{{"type":"string"}}}},"required":["q"]}}}}}}],"user":"u-1"}}"#
     )
