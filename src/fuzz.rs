@@ -51,8 +51,10 @@ fn sent_as_asked(request: &Request<'_>, body: &[u8]) {
             canonical(request),
             "as stream: {as_stream}"
         );
-        assert_eq!(read.stream, as_stream, "asked in the wrong shape");
-        assert!(read.include_usage || !as_stream, "a stream without usage");
+        if request.endpoint != Endpoint::Embeddings {
+            assert_eq!(read.stream, as_stream, "asked in the wrong shape");
+            assert!(read.include_usage || !as_stream, "a stream without usage");
+        }
     }
     let items: Vec<usize> = (0..request.input.count()).collect();
     if !items.is_empty() {

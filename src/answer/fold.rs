@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::Malformed;
-use super::merge::{Members, Texts, merge_member};
+use super::merge::{Members, Texts, merge_member, room};
 use crate::json::{self, Json, Parsed};
 
 /// A stream being folded, chat or completions.
@@ -73,7 +73,7 @@ impl Fold {
                 ("choices", Json::Null) => {}
                 ("choices", _) => return Err(Malformed("the choices of the stream are no list")),
                 // Sent whole each time; what a later chunk says anew holds.
-                (_, value) => set_top(&mut self.top, name, value),
+                (_, value) => set_whole(&mut self.top, name, value)?,
             }
         }
         Ok(())
@@ -84,6 +84,7 @@ impl Fold {
         let (Some(index), Json::Object(members)) = (index, choice) else {
             return Err(Malformed("a choice of the stream has no index"));
         };
+        room(self.choices.len())?;
         let known = self.choices.iter().position(|known| known.index == index);
         let at = known.unwrap_or_else(|| {
             self.choices.push(Choice {
@@ -130,10 +131,10 @@ impl Choice {
             ("delta", Json::Null) => {}
             ("delta", _) => return Err(Malformed("a delta of the stream is no object")),
             ("text" | "logprobs", value) => {
-                merge_member(&mut self.members, name, value, Texts::Append);
+                merge_member(&mut self.members, name, value, Texts::Append)?;
             }
             // `finish_reason`, filter results and whatever else a choice carries.
-            (_, value) => merge_member(&mut self.members, name, value, Texts::Replace),
+            (_, value) => merge_member(&mut self.members, name, value, Texts::Replace)?,
         }
         Ok(())
     }
@@ -145,10 +146,10 @@ impl Choice {
             match (name.as_ref(), value) {
                 ("tool_calls", Json::List(list)) => {
                     // Only its place in the message: the calls are put in when all have arrived.
-                    set_top(message, name, Json::List(Vec::new()));
+                    set_whole(message, name, Json::List(Vec::new()))?;
                     pieces = list;
                 }
-                (_, value) => merge_member(message, name, value, Texts::Append),
+                (_, value) => merge_member(message, name, value, Texts::Append)?,
             }
         }
         pieces
@@ -161,6 +162,7 @@ impl Choice {
         let Json::Object(members) = piece else {
             return Err(Malformed("a tool call of the stream is no object"));
         };
+        room(self.calls.len())?;
         let known = self.calls.iter().position(|call| call.index == index);
         let at = known.unwrap_or_else(|| {
             self.calls.push(Call {
@@ -171,7 +173,7 @@ impl Choice {
         });
         if let Some(call) = self.calls.get_mut(at) {
             for (name, value) in members.into_iter().filter(|(name, _)| name != "index") {
-                merge_member(&mut call.members, name, value, Texts::Append);
+                merge_member(&mut call.members, name, value, Texts::Append)?;
             }
         }
         Ok(())
@@ -235,7 +237,11 @@ fn usage_last(top: &mut Members) {
 }
 
 /// What is sent whole each time: the last that says something holds.
-fn set_top(top: &mut Members, name: Cow<'static, str>, value: Json<'static>) {
+fn set_whole(
+    top: &mut Members,
+    name: Cow<'static, str>,
+    value: Json<'static>,
+) -> Result<(), Malformed> {
     match top.iter_mut().find(|(known, _)| *known == name) {
         Some((_, known)) => {
             let nothing = value.as_text() == Some("") && *known != Json::Null;
@@ -243,6 +249,10 @@ fn set_top(top: &mut Members, name: Cow<'static, str>, value: Json<'static>) {
                 *known = value;
             }
         }
-        None => top.push((name, value)),
+        None => {
+            room(top.len())?;
+            top.push((name, value));
+        }
     }
+    Ok(())
 }

@@ -13,6 +13,11 @@ use crate::json::{self, Json, Number};
 
 type Members<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 
+/// What every payload repeats makes a stream longer than its body; past this factor somebody has
+/// made a body for that purpose.
+const ROOM_FACTOR: usize = 32;
+const ROOM_BYTES: usize = 64 * 1_024;
+
 /// The payloads of the stream, without the `[DONE]` that follows them. With `asked_usage` they carry
 /// the usage as a provider asked for it would: null on each, and on a last one of its own.
 pub fn unfold(body: &[u8], asked_usage: bool) -> Result<Vec<Bytes>, Malformed> {
@@ -31,10 +36,12 @@ pub fn unfold(body: &[u8], asked_usage: bool) -> Result<Vec<Bytes>, Malformed> {
     }
     let choices = choices.ok_or(Malformed("a plain answer has no list of choices"))?;
     let usage = usage.filter(|_| asked_usage);
+    let room = ROOM_BYTES + ROOM_FACTOR * body.len();
     Stream {
         top,
         usage,
         payloads: Vec::new(),
+        room,
     }
     .write(choices)
 }
@@ -52,6 +59,8 @@ struct Stream<'a> {
     top: Members<'a>,
     usage: Option<Json<'a>>,
     payloads: Vec<Bytes>,
+    /// how many bytes of payloads there may still be
+    room: usize,
 }
 
 impl<'a> Stream<'a> {
@@ -65,30 +74,33 @@ impl<'a> Stream<'a> {
             let index = own.unwrap_or(Json::Number(Number::Unsigned(place)));
             for mut piece in pieces(members)? {
                 piece.insert(0, (Cow::Borrowed("index"), index.clone()));
-                self.payload(vec![Json::Object(piece)], Json::Null);
+                self.payload(vec![Json::Object(piece)], Json::Null)?;
             }
         }
         match self.usage.clone() {
             Some(Json::Null) | None if self.payloads.is_empty() => {
-                self.payload(Vec::new(), Json::Null);
+                self.payload(Vec::new(), Json::Null)?;
             }
             Some(Json::Null) | None => {}
-            Some(usage) => self.payload(Vec::new(), usage),
+            Some(usage) => self.payload(Vec::new(), usage)?,
         }
         Ok(self.payloads)
     }
 
-    fn payload(&mut self, choices: Vec<Json<'a>>, usage: Json<'a>) {
+    fn payload(&mut self, choices: Vec<Json<'a>>, usage: Json<'a>) -> Result<(), Malformed> {
         let mut members = self.top.clone();
         members.push((Cow::Borrowed("choices"), Json::List(choices)));
         if self.usage.is_some() {
             members.push((Cow::Borrowed("usage"), usage));
         }
-        self.payloads
-            .push(Bytes::from(Json::Object(members).to_bytes()));
+        let payload = Bytes::from(Json::Object(members).to_bytes());
+        let room = self.room.checked_sub(payload.len());
+        self.room = room.ok_or(Malformed("a plain answer is far longer as a stream"))?;
+        self.payloads.push(payload);
         // Names and times stand on every payload; lists and objects are told once.
         self.top
             .retain(|(_, value)| !matches!(value, Json::List(_) | Json::Object(_)));
+        Ok(())
     }
 }
 

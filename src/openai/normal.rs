@@ -55,10 +55,11 @@ fn weighty<'t>(request: &'t Request<'_>) -> impl Iterator<Item = (&'t str, &'t J
 /// A stream is always asked for its usage; a stream turned into a plain ask loses `stream_options`,
 /// which providers refuse there.
 pub fn upstream_body(request: &Request<'_>, raw: &Bytes, as_stream: bool) -> Bytes {
-    let untouched = match (as_stream, request.stream) {
-        (true, true) => request.include_usage || request.endpoint == Endpoint::Embeddings,
-        (false, false) => true,
-        _ => false,
+    let untouched = match (request.endpoint, as_stream) {
+        // Nothing there can be streamed.
+        (Endpoint::Embeddings, _) => true,
+        (_, true) => request.stream && request.include_usage,
+        (_, false) => !request.stream,
     };
     if untouched {
         return raw.clone();

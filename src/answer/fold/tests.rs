@@ -113,3 +113,21 @@ fn what_is_no_stream_of_chunks_is_malformed() {
         assert!(Fold::new().push(payload).is_err(), "{payload}");
     }
 }
+
+#[test]
+fn a_hostile_stream_is_not_paid_for_with_its_square() {
+    let many = |make: fn(usize) -> String| (0..5_000).map(make).collect::<Vec<_>>().join(",");
+    let choices = many(|at| format!("{{\"index\":{at}}}"));
+    let calls = many(|at| format!("{{\"index\":{at}}}"));
+    let names = many(|at| format!("\"n{at}\":0"));
+    for payload in [
+        format!("{{\"choices\":[{choices}]}}"),
+        format!("{{\"choices\":[{{\"delta\":{{\"tool_calls\":[{calls}]}}}}]}}"),
+        format!(
+            "{{\"choices\":[{{\"delta\":{{\"x\":{{{names}}}}}}},{{\"delta\":{{\"x\":{{{names}}}}}}}]}}"
+        ),
+        format!("{{{names}}}"),
+    ] {
+        assert!(Fold::new().push(&payload).is_err(), "{}", &payload[..60]);
+    }
+}

@@ -99,6 +99,21 @@ fn what_is_no_answer_is_malformed() {
     }
 }
 
+#[test]
+fn a_body_made_to_swell_is_refused() {
+    let choices: Vec<String> = (0..500)
+        .map(|at| format!("{{\"index\":{at},\"text\":\"a\"}}"))
+        .collect();
+    let id = "x".repeat(20_000);
+    let body = format!("{{\"id\":\"{id}\",\"choices\":[{}]}}", choices.join(","));
+    assert!(unfold(body.as_bytes(), false).is_err());
+    let honest = body.replace(&id, "chatcmpl-0123456789012345678901234567890");
+    assert_eq!(
+        unfold(honest.as_bytes(), false).map(|payloads| payloads.len()),
+        Ok(500)
+    );
+}
+
 /// A small generator of numbers: the seed is the whole story of a run.
 struct Dice(u64);
 
