@@ -6,3 +6,7 @@ pub mod json;
 pub mod key;
 pub mod names;
 pub mod openai;
+pub mod filler;
+pub mod ledger;
+pub mod names;
+pub mod store;

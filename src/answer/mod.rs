@@ -25,3 +25,7 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
+//! What is known about an answer, apart from the answer itself.
+
+pub mod stamp;
+pub mod usage;

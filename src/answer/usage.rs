@@ -1,16 +1,16 @@
-//! Tokens of one answer.
+//! How many tokens an answer took. Plain numbers, as the provider counted them.
 
 use serde::{Deserialize, Serialize};
 
-/// What an answer took, in tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Tokens of one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Usage {
-    /// of the request, all of them
+    /// Tokens read, cached ones included.
     pub input: u32,
-    /// the part of `input` that the provider had cached
+    /// The part of `input` the provider read from its own prompt cache.
     pub cached_input: u32,
-    /// of the answer
+    /// Tokens written.
     pub output: u32,
-    /// counted or apportioned here, not told by the provider: never billed
+    /// Counted here, because the provider sent no numbers: shown, never billed.
     pub estimated: bool,
 }

@@ -1,0 +1,3 @@
+//! The owner's side of a flight.
+
+pub mod keep;

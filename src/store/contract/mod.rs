@@ -1,0 +1,17 @@
+//! What every store must do, as a suite that takes one already opened and empty. A store is one
+//! that passes it; `tests/tidy.rs` sees that each trait method is called here.
+//!
+//! Each part fails by panicking with what was expected. It never sleeps and brings its own times.
+
+pub mod entries;
+pub mod installation;
+pub mod ledger;
+
+use super::Stores;
+
+/// Runs every part. Each uses names of its own, so that they do not meet.
+pub async fn all(stores: &Stores) {
+    entries::all(&*stores.entries).await;
+    ledger::all(&*stores.ledger).await;
+    installation::all(&*stores.installation).await;
+}

@@ -1,0 +1,162 @@
+//! Where answers and ledger lines outlive the process. Three narrow traits, spoken in entries and
+//! lines, never in rows or transactions; every implementation passes the suite in `contract`.
+//!
+//! The caller brings whatever could differ between databases: times, ids, digests, bytes. A store
+//! never reads a clock, never draws a random number and never looks inside an entry's bytes.
+
+mod error;
+mod scope;
+mod settings;
+mod sqlite;
+mod volatile;
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fgy_cluster::Key;
+
+pub use error::Error;
+pub use scope::Scope;
+pub use settings::Settings;
+
+use crate::answer::stamp::{Millis, Stamp};
+use crate::ledger::line::Line;
+use crate::ledger::totals::{Period, Place, Totals};
+use crate::names::{Name, TenantId};
+
+/// What every call to a store gives: one boxed future per round trip.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Keys asked for in one [`Entries::get_many`]; more are refused as unavailable.
+pub const KEYS_MAX: usize = 4_096;
+/// Lines given by one [`Ledger::page`], whatever was asked for.
+pub const PAGE_LINES_MAX: u32 = 10_000;
+
+/// An answer as it is kept. The first byte is its codec version, the second the key it is sealed
+/// with (0 = none); what follows is nobody's business here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Whose it is and how long it may be served.
+    pub stamp: Stamp,
+    /// The answer.
+    pub bytes: Bytes,
+}
+
+/// An answer to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// What it answers.
+    pub key: Key,
+    /// Whose it is; `stamp.began` counts as its first use.
+    pub stamp: Stamp,
+    /// The answer, codec version first.
+    pub bytes: Bytes,
+}
+
+/// Answers, by key. They can all be made again, so losing the latest to a power cut is lawful;
+/// handing out a wrong or an expired one never is.
+pub trait Entries: Send + Sync {
+    /// The answer under a key, unless it expires at `now` or before.
+    fn get(&self, key: Key, now: Millis) -> Reply<'_, Option<Stored>>;
+
+    /// As [`Entries::get`] for several keys in one round trip; as many replies as keys, in their
+    /// order.
+    fn get_many<'a>(&'a self, keys: &'a [Key], now: Millis) -> Reply<'a, Vec<Option<Stored>>>;
+
+    /// Keeps all of these or none. Of two answers under one key the one whose fill began later
+    /// stays; the later put does where they began together.
+    fn put(&self, puts: Vec<Put>) -> Reply<'_, ()>;
+
+    /// Notes when entries were last used. It never goes back; unknown keys are passed over.
+    fn touch(&self, uses: Vec<(Key, Millis)>) -> Reply<'_, ()>;
+
+    /// How many stored entries a scope covers, those expired but not yet forgotten included.
+    fn count(&self, scope: Scope) -> Reply<'_, u64>;
+
+    /// Removes at most `limit` entries of a scope and tells how many; fewer than `limit` means
+    /// that none is left.
+    fn forget(&self, scope: Scope, limit: u32) -> Reply<'_, u64>;
+
+    /// Removes at most `limit` entries that expire at `now` or before; tells how many.
+    fn forget_expired(&self, now: Millis, limit: u32) -> Reply<'_, u64>;
+
+    /// Leaves a policy's `keep_max` most recently used entries of a tenant and removes at most
+    /// `limit` of the others, the least recently used first; tells how many.
+    fn trim(&self, policy: Name, tenant: TenantId, keep_max: u64, limit: u32) -> Reply<'_, u64>;
+}
+
+/// Ledger lines. They are never changed and never removed.
+pub trait Ledger: Send + Sync {
+    /// Adds all of these or none; a line whose id is known already adds nothing and changes
+    /// nothing. When it returns, the lines would survive a power cut.
+    fn post(&self, lines: Vec<Line>) -> Reply<'_, ()>;
+
+    /// Sums over a tenant's lines of a period, retries not folded.
+    fn totals(&self, tenant: TenantId, period: Period) -> Reply<'_, Totals>;
+
+    /// A tenant's lines of a period in the order of their places, from behind `after` on; empty
+    /// at the end. At most `limit`, and never more than [`PAGE_LINES_MAX`].
+    fn page(
+        &self,
+        tenant: TenantId,
+        period: Period,
+        after: Option<Place>,
+        limit: u32,
+    ) -> Reply<'_, Vec<Line>>;
+}
+
+/// What belongs to the installation as a whole and never changes.
+pub trait Installation: Send + Sync {
+    /// The key from which all request keys are derived: the first candidate ever offered, for
+    /// ever, whoever asks.
+    fn installation_key(&self, candidate: [u8; 32]) -> Reply<'_, [u8; 32]>;
+}
+
+/// The three together, as the rest of the program holds them.
+#[derive(Clone)]
+pub struct Stores {
+    /// Answers.
+    pub entries: Arc<dyn Entries>,
+    /// Ledger lines.
+    pub ledger: Arc<dyn Ledger>,
+    /// The installation's own key.
+    pub installation: Arc<dyn Installation>,
+}
+
+impl Stores {
+    fn of<S: Entries + Ledger + Installation + 'static>(store: Arc<S>) -> Self {
+        Self {
+            entries: store.clone(),
+            ledger: store.clone(),
+            installation: store,
+        }
+    }
+}
+
+/// Opens the store a URL names: `sqlite:PATH`, or `volatile:` for one that forgets. The only place
+/// that looks at the scheme.
+pub async fn open(url: &str, settings: &Settings) -> Result<Stores, Error> {
+    match url.split_once(':') {
+        Some(("sqlite", path)) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            Ok(Stores::of(Arc::new(
+                sqlite::Sqlite::open(Path::new(path), settings).await?,
+            )))
+        }
+        Some(("volatile", "")) => Ok(Stores::of(Arc::new(volatile::Volatile::new(settings)))),
+        // A URL may hold a password: only its scheme is repeated.
+        other => Err(Error::Unavailable(format!(
+            "there is no store of kind `{}`: give sqlite:PATH or volatile:",
+            other.map_or("", |(scheme, _)| scheme),
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

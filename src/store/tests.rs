@@ -1,0 +1,192 @@
+//! The contract, on both stores; and what opening says when it cannot.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::ledger::samples::line;
+
+fn url(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
+
+async fn open_at(path: &Path) -> Result<Stores, Error> {
+    open(&url(path), &Settings::default()).await
+}
+
+/// Why opening failed; `Stores` cannot be printed.
+async fn refusal(url: &str) -> Error {
+    open(url, &Settings::default())
+        .await
+        .err()
+        .expect("opening should have failed")
+}
+
+#[tokio::test]
+async fn a_volatile_store_keeps_the_contract() {
+    contract::all(&open("volatile:", &Settings::default()).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_sqlite_store_keeps_the_contract() {
+    let folder = TempDir::new().unwrap();
+    contract::all(&open_at(&folder.path().join("fgy.db")).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_sqlite_store_keeps_the_contract_shared_by_two() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("fgy.db");
+    let (one, other) = (open_at(&path).await.unwrap(), open_at(&path).await.unwrap());
+    let key = one.installation.installation_key([1; 32]).await.unwrap();
+    assert_eq!(other.installation.installation_key([2; 32]).await, Ok(key));
+    one.ledger.post(vec![line(1)]).await.unwrap();
+    other.ledger.post(vec![line(1), line(2)]).await.unwrap();
+    let period = Period {
+        from: Millis(0),
+        to: Millis(u64::MAX),
+    };
+    assert_eq!(
+        one.ledger
+            .totals("acme".into(), period)
+            .await
+            .unwrap()
+            .whole()
+            .replies,
+        2
+    );
+}
+
+#[tokio::test]
+async fn what_was_kept_is_there_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("fgy.db");
+    let stamp = Stamp {
+        tenant: "acme".into(),
+        agent: "".into(),
+        model: "gpt-4o".into(),
+        namespace: "".into(),
+        policy: "".into(),
+        source: Key([1; 32]),
+        epoch: u64::MAX,
+        began: Millis(1),
+        until: Millis(u64::MAX),
+    };
+    let put = Put {
+        key: Key([1; 32]),
+        stamp,
+        bytes: Bytes::from_static(b"\x01\0answer"),
+    };
+    let before = open_at(&path).await.unwrap();
+    before.entries.put(vec![put]).await.unwrap();
+    before.ledger.post(vec![line(1)]).await.unwrap();
+    let key = before.installation.installation_key([7; 32]).await.unwrap();
+    drop(before);
+    let after = open_at(&path).await.unwrap();
+    let stored = after
+        .entries
+        .get(Key([1; 32]), Millis(2))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(stored.bytes, &b"\x01\0answer"[..]);
+    assert_eq!(
+        stored.stamp.until,
+        Millis(i64::MAX as u64),
+        "the end of time, as a column holds it"
+    );
+    let period = Period {
+        from: Millis(0),
+        to: Millis(u64::MAX),
+    };
+    assert_eq!(
+        after.ledger.page("acme".into(), period, None, 9).await,
+        Ok(vec![line(1)])
+    );
+    assert_eq!(after.installation.installation_key([8; 32]).await, Ok(key));
+}
+
+#[tokio::test]
+async fn the_files_are_for_their_owner_only() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("fgy.db");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    let stores = open_at(&path).await.unwrap();
+    stores.ledger.post(vec![line(1)]).await.unwrap();
+    let mut files = 0;
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} {mode:o}", file.file_name());
+        files += 1;
+    }
+    assert_eq!(files, 3, "the database, its log and its index");
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_says_why_and_what_to_do() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(
+        at("text"),
+        "a letter to a friend, long enough to be mistaken for a file\n".repeat(99),
+    )
+    .unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    for (url, says) in [
+        (
+            url(&at("text")),
+            "is not an SQLite database: name another file",
+        ),
+        (url(&at("folder")), "name a file in it"),
+        (url(&at("nowhere/fgy.db")), "make its folder first"),
+        ("sqlite:".to_owned(), "needs the path of a file"),
+        ("sqlite::memory:".to_owned(), "`volatile:` keeps nothing"),
+        (
+            "postgres://me:secret@db/fgy".to_owned(),
+            "no store of kind `postgres`",
+        ),
+        ("fgy.db".to_owned(), "give sqlite:PATH or volatile:"),
+        ("volatile:x".to_owned(), "no store of kind `volatile`"),
+    ] {
+        let text = refusal(&url).await.to_string();
+        assert!(text.contains(says), "{url}: {text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_fgy_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("fgy.db");
+    drop(open_at(&path).await.unwrap());
+    sqlite::tests::pretend_a_newer_migration(&path).await;
+    let error = refusal(&url(&path)).await;
+    assert!(
+        matches!(&error, Error::Corrupt(text) if text.contains("newer fgy")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_volatile_store_says_so_and_keeps_what_it_has() {
+    let settings = Settings {
+        volatile_lines_max: 2,
+        ..Settings::default()
+    };
+    let stores = open("volatile:", &settings).await.unwrap();
+    stores.ledger.post(vec![line(1), line(2)]).await.unwrap();
+    assert!(matches!(
+        stores.ledger.post(vec![line(3)]).await,
+        Err(Error::Full(_))
+    ));
+    assert_eq!(
+        stores.ledger.post(vec![line(1)]).await,
+        Ok(()),
+        "known lines need no room"
+    );
+}
