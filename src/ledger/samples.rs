@@ -11,7 +11,7 @@ use crate::answer::usage::Usage;
 pub fn line(number: u128) -> Line {
     Line {
         id: LineId(number),
-        at: Millis(1_793_491_200_000 + number as u64),
+        at: Millis(1_793_491_200_000 + (number % 1_000_000_000) as u64),
         tenant: "acme".into(),
         agent: "faq-bot".into(),
         namespace: "staging".into(),
