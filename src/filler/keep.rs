@@ -61,7 +61,7 @@ impl Default for Settings {
             queue_entries_max: 4_096,
             queue_bytes_max: 32 << 20,
             queue_uses_max: 16_384,
-            flush_every: Duration::from_millis(100),
+            flush_every: Duration::from_millis(80),
             retry_first: Duration::from_millis(100),
             retry_max: Duration::from_secs(2),
             tries_max: 8,

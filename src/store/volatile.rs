@@ -3,6 +3,7 @@
 //! dropping anything.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound::{Excluded, Included};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fgy_cluster::Key;
@@ -83,22 +84,27 @@ impl Held {
             .count() as u64
     }
 
-    fn of_period(&self, tenant: &TenantId, period: Period) -> impl Iterator<Item = &Line> {
-        let first = (
-            tenant.clone(),
-            Place {
-                at: period.from,
-                id: LineId(0),
-            },
-        );
-        let behind = (
-            tenant.clone(),
-            Place {
-                at: period.to.max(period.from),
-                id: LineId(0),
-            },
-        );
-        self.lines.range(first..behind).map(|(_, line)| line)
+    /// Lines of a period in the order of their places, from behind `after` on.
+    fn of_period(
+        &self,
+        tenant: &TenantId,
+        period: Period,
+        after: Option<Place>,
+    ) -> impl Iterator<Item = &Line> {
+        let place = |at| Place { at, id: LineId(0) };
+        let first = match after.filter(|after| after.at >= period.from) {
+            Some(after) => Excluded((tenant.clone(), after.min(place(period.to)))),
+            None => Included((tenant.clone(), place(period.from))),
+        };
+        let behind = (tenant.clone(), place(period.to.max(period.from)));
+        self.lines
+            .range((first, Included(behind)))
+            .map(|(_, line)| line)
+            .filter(move |line| {
+                // The range ends with the first moment after the period, so that it is never empty
+                // the wrong way round.
+                period.contains(line.at)
+            })
     }
 }
 
@@ -207,7 +213,7 @@ impl Ledger for Volatile {
 
     fn totals(&self, tenant: TenantId, period: Period) -> Reply<'_, Totals> {
         let mut totals = Totals::default();
-        for line in self.held().of_period(&tenant, period) {
+        for line in self.held().of_period(&tenant, period, None) {
             totals.add(line.outcome, &line.model, &Sum::of(line));
         }
         now(Ok(totals))
@@ -221,11 +227,10 @@ impl Ledger for Volatile {
         limit: u32,
     ) -> Reply<'_, Vec<Line>> {
         let held = self.held();
-        let behind = held
-            .of_period(&tenant, period)
-            .filter(|line| after.is_none_or(|after| Place::of(line) > after));
-        now(Ok(behind
-            .take(limit.min(PAGE_LINES_MAX) as usize)
+        let limit = limit.min(PAGE_LINES_MAX) as usize;
+        now(Ok(held
+            .of_period(&tenant, period, after)
+            .take(limit)
             .cloned()
             .collect()))
     }

@@ -125,7 +125,7 @@ async fn what_waits_is_written_together_within_a_tenth_of_a_second() {
     beside(&keep, async {
         assert!((0..50).all(|number| keep.offer(lasting(number))));
         assert_eq!(keep.counts().waiting, 50);
-        tokio::time::sleep(Duration::from_millis(101)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!((keep.counts().kept, keep.counts().waiting), (50, 0));
     })
     .await;
@@ -149,7 +149,7 @@ async fn a_full_queue_refuses_by_count_and_by_bytes_and_counts() {
         let taken: Vec<bool> = (0..5).map(|number| keep.offer(lasting(number))).collect();
         assert_eq!(taken, [true, true, true, false, false]);
         beside(&keep, async {
-            tokio::time::sleep(Duration::from_millis(101)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             assert!(keep.offer(lasting(9)), "written ones give their room back");
         })
         .await;
@@ -188,7 +188,7 @@ async fn stopping_in_the_midst_of_a_write_writes_it_still() {
     beside(&keep, async {
         keep.offer(lasting(1));
         // In the pause after the first failure.
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(Duration::from_millis(130)).await;
         keep.offer(lasting(2));
         assert_eq!(keep.counts().waiting, 2);
     })

@@ -93,6 +93,26 @@ fn a_full_journal_refuses_and_counts_and_takes_lines_again_once_shipped() {
 }
 
 #[test]
+fn a_journal_that_was_left_full_starts_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let journal = opened(&folder, small());
+    let mut taken = 0;
+    for _ in 0..4 {
+        journal.make_room().unwrap();
+        while journal.append(&line(taken)).is_ok() {
+            taken += 1;
+        }
+    }
+    drop(journal);
+    let journal = opened(&folder, small());
+    assert_eq!(journal.append(&line(taken)), Err(NoRoom));
+    assert_eq!(drain(&journal), (0..taken).collect::<Vec<_>>());
+    journal.make_room().unwrap();
+    journal.append(&line(taken)).unwrap();
+    assert_eq!(drain(&journal), [taken]);
+}
+
+#[test]
 fn rotating_makes_no_file_on_the_way() {
     let folder = TempDir::new().unwrap();
     let journal = opened(&folder, small());

@@ -3,6 +3,11 @@
 //!
 //! Each part fails by panicking with what was expected. It never sleeps and brings its own times.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a suite fails by panicking, like any test"
+)]
+
 pub mod entries;
 pub mod installation;
 pub mod ledger;
