@@ -1,6 +1,11 @@
 //! What one ledger line costs on the path of a hit: encoding it and copying it into the journal.
 //! `cargo bench --bench journal --features contract`
 
+#![expect(
+    clippy::expect_used,
+    reason = "a benchmark that cannot be set up has no result"
+)]
+
 use std::path::Path;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
