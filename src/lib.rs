@@ -10,3 +10,4 @@ pub mod filler;
 pub mod ledger;
 pub mod names;
 pub mod store;
+pub mod mock;
