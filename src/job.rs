@@ -5,6 +5,7 @@
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use fgy_cluster::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::stamp::Stamp;
@@ -26,11 +27,22 @@ pub struct Job {
     pub headers: Vec<(String, String)>,
     /// What is written on the answer if it is kept; its end of life is decided then.
     pub stamp: Stamp,
-    /// For an answer made of items that are kept one by one: their stamps, in order.
-    pub items: Vec<Stamp>,
+    /// For an answer made of items that are kept one by one: the items, in order.
+    pub items: Vec<JobItem>,
     /// The body to send.
     #[serde(skip)]
     pub body: Bytes,
+}
+
+/// One item of a batch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobItem {
+    /// Where its answer is kept.
+    pub key: Key,
+    /// What is written on it.
+    pub stamp: Stamp,
+    /// How many bytes it takes in the body: by them its tokens are told.
+    pub bytes: usize,
 }
 
 /// Bytes that are not a job of this release.
@@ -52,14 +64,26 @@ impl Job {
     pub fn decode(bytes: &Bytes) -> Result<Job, Malformed> {
         let length = bytes.first_chunk().ok_or(Malformed)?;
         let length = u32::from_le_bytes(*length) as usize;
-        let end = length.checked_add(4).filter(|end| *end <= bytes.len()).ok_or(Malformed)?;
+        let end = length
+            .checked_add(4)
+            .filter(|end| *end <= bytes.len())
+            .ok_or(Malformed)?;
         let job: Job = serde_json::from_slice(&bytes[4..end]).map_err(|_| Malformed)?;
-        Ok(Job { body: bytes.slice(end..), ..job })
+        Ok(Job {
+            body: bytes.slice(end..),
+            ..job
+        })
     }
 }
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Job({:?} of {}, {} bytes)", self.endpoint, self.provider, self.body.len())
+        write!(
+            f,
+            "Job({:?} of {}, {} bytes)",
+            self.endpoint,
+            self.provider,
+            self.body.len()
+        )
     }
 }

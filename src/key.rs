@@ -6,10 +6,11 @@
 mod tests;
 
 use blake3::Hasher;
-use fgy_cluster::Key;
+use fgy_cluster::{Credential, Key, Secret};
 use zeroize::Zeroize;
 
 use crate::json::Canonical;
+use crate::registry::key_digest;
 
 /// Raised when the same request must get another key than before: all that is stored then misses.
 pub const KEY_SCHEMA_VERSION: u32 = 1;
@@ -23,6 +24,37 @@ impl InstallationKey {
     /// Takes the secret over. The caller wipes its own copy.
     pub fn new(secret: [u8; 32]) -> InstallationKey {
         InstallationKey(secret)
+    }
+}
+
+impl InstallationKey {
+    /// The digest under which a tenant key is known.
+    pub fn key_digest(&self, key: &str) -> [u8; 32] {
+        key_digest(&self.0, key)
+    }
+
+    /// By which callers who pay with the same secret are told from others.
+    pub fn credential(&self, secret: Option<&Secret>) -> Credential {
+        let mut preimage = Preimage::labelled(self, "credential");
+        preimage.bytes(secret.map_or(&[][..], Secret::reveal));
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&preimage.key().0[..16]);
+        Credential(digest)
+    }
+
+    /// By which retries of one tenant are told from each other; the caller's own word is not kept.
+    pub fn idempotency_digest(&self, tenant: &str, word: &str) -> [u8; 32] {
+        let mut preimage = Preimage::labelled(self, "idempotency");
+        preimage.text(Some(tenant));
+        preimage.text(Some(word));
+        preimage.key().0
+    }
+
+    /// The key of a list of questions, in their order.
+    pub fn of_list(&self, keys: &[Key]) -> Key {
+        let mut preimage = Preimage::labelled(self, "list");
+        keys.iter().for_each(|key| preimage.bytes(&key.0));
+        preimage.key()
     }
 }
 
@@ -120,6 +152,14 @@ struct Preimage {
 }
 
 impl Preimage {
+    /// For another purpose than a question's key: no two purposes share a preimage.
+    fn labelled(installation: &InstallationKey, label: &str) -> Preimage {
+        let mut preimage = Preimage::new(installation);
+        preimage.text(Some("not a question"));
+        preimage.text(Some(label));
+        preimage
+    }
+
     fn new(installation: &InstallationKey) -> Preimage {
         let hasher = Hasher::new_keyed(&installation.0);
         Preimage {

@@ -1,13 +1,29 @@
-//! x
+#![doc = include_str!("README.md")]
 
 pub mod answer;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod filler;
 pub mod fuzz;
+pub mod gateway;
+pub mod http;
+pub mod job;
 pub mod json;
 pub mod key;
-pub mod names;
-pub mod openai;
-pub mod filler;
 pub mod ledger;
-pub mod names;
-pub mod store;
+pub mod metrics;
+pub mod mistake;
 pub mod mock;
+pub mod names;
+pub mod node;
+pub mod openai;
+pub mod policy;
+pub mod problem;
+pub mod provider;
+pub mod random;
+pub mod rate;
+pub mod registry;
+pub mod settle;
+pub mod store;
+pub mod telemetry;

@@ -18,12 +18,20 @@ struct Shared {
 impl Budget {
     /// An allowance of `bytes_max` bytes, all of it free.
     pub fn new(bytes_max: u64) -> Budget {
-        Budget { shared: Arc::new(Shared { used: AtomicU64::new(0), bytes_max }) }
+        Budget {
+            shared: Arc::new(Shared {
+                used: AtomicU64::new(0),
+                bytes_max,
+            }),
+        }
     }
 
     /// An account that holds nothing yet. What it holds is given back when it is dropped.
     pub fn open(&self) -> Holding {
-        Holding { budget: self.clone(), held: 0 }
+        Holding {
+            budget: self.clone(),
+            held: 0,
+        }
     }
 
     /// The bytes in use now.
@@ -71,7 +79,10 @@ impl Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        self.budget.shared.used.fetch_sub(self.held, Ordering::Relaxed);
+        self.budget
+            .shared
+            .used
+            .fetch_sub(self.held, Ordering::Relaxed);
     }
 }
 

@@ -36,7 +36,11 @@ impl Cluster {
         budget: Budget,
         tasks: Tasks,
     ) -> Cluster {
-        let myself = Member { id: me.clone(), zone: "".into(), weight: Member::WEIGHT };
+        let myself = Member {
+            id: me.clone(),
+            zone: "".into(),
+            weight: Member::WEIGHT,
+        };
         Cluster {
             me,
             ring: Ring::of([myself]),

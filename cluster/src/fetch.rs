@@ -80,7 +80,12 @@ impl Cluster {
         let mut player = self.fill.peek(key, terms)?.play();
         let head = player.ready()?;
         self.stats.kept.add();
-        Some(Fetched { head, player, part: Part::Kept, owner: self.owner(key) })
+        Some(Fetched {
+            head,
+            player,
+            part: Part::Kept,
+            owner: self.owner(key),
+        })
     }
 
     /// An answer, kept or made. Returns once the first frame is in hand: until then nothing has
@@ -93,7 +98,12 @@ impl Cluster {
             let led = part == Part::Led;
             match first_frame(&mut player, want.patience).await {
                 Ok(head) if led || self.fill.suits(&head, &want.terms) => {
-                    return Ok(Fetched { head, player, part, owner: self.owner(&want.key) });
+                    return Ok(Fetched {
+                        head,
+                        player,
+                        part,
+                        owner: self.owner(&want.key),
+                    });
                 }
                 // Good enough for the one who flew, too old or too far for this caller.
                 Ok(_) => freshness = Freshness::Fresh,
@@ -110,7 +120,12 @@ impl Cluster {
     async fn fetch_alone(&self, want: &Want) -> Result<Fetched, Fault> {
         let (mut player, part) = self.fly_alone(want)?;
         let head = first_frame(&mut player, want.patience).await?;
-        Ok(Fetched { head, player, part, owner: self.owner(&want.key) })
+        Ok(Fetched {
+            head,
+            player,
+            part,
+            owner: self.owner(&want.key),
+        })
     }
 
     /// Takes a seat, and sends the flight off where it is the lead.
@@ -150,13 +165,7 @@ impl Cluster {
 
     /// The flight belongs to the node: no caller's hanging up can end it. The landing is dropped
     /// after the recorder, so that whoever finds the row empty finds the answer kept.
-    fn fly(
-        &self,
-        want: &Want,
-        freshness: Freshness,
-        recorder: Recorder,
-        landing: Option<Landing>,
-    ) {
+    fn fly(&self, want: &Want, freshness: Freshness, recorder: Recorder, landing: Option<Landing>) {
         let filling = Filling {
             key: want.key,
             terms: want.terms,

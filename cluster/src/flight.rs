@@ -98,7 +98,10 @@ pub struct Landing {
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        let cleared = self.flights.rows.remove_if(&self.slot, |_, row| row.number == self.number);
+        let cleared = self
+            .flights
+            .rows
+            .remove_if(&self.slot, |_, row| row.number == self.number);
         drop(cleared);
         self.flights.count.fetch_sub(1, Order::Relaxed);
     }
@@ -130,7 +133,13 @@ impl Flights {
         wish: u64,
     ) -> Result<Seat, Fault> {
         if freshness == Freshness::Any
-            && let Some(player) = self.beside(Slot { key, freshness: Freshness::Fresh }, wish)?
+            && let Some(player) = self.beside(
+                Slot {
+                    key,
+                    freshness: Freshness::Fresh,
+                },
+                wish,
+            )?
         {
             return Ok(Seat::Follow(player));
         }
@@ -145,7 +154,10 @@ impl Flights {
 
     fn lead_or_follow(self: &Arc<Flights>, slot: Slot, wish: u64) -> Result<Seat, Fault> {
         loop {
-            let row = self.rows.get(&slot).map(|row| (row.tape.clone(), row.number));
+            let row = self
+                .rows
+                .get(&slot)
+                .map(|row| (row.tape.clone(), row.number));
             let broken = match row {
                 Some((tape, _)) if !tape.broken() => {
                     return self.follow(&tape, wish).map(Seat::Follow);
@@ -183,7 +195,11 @@ impl Flights {
         };
         drop(replaced);
         self.count.fetch_add(1, Order::Relaxed);
-        let landing = Landing { flights: self.clone(), slot, number };
+        let landing = Landing {
+            flights: self.clone(),
+            slot,
+            number,
+        };
         Ok(Some(Seat::Lead(recorder, player, landing)))
     }
 

@@ -96,7 +96,14 @@ mod tests {
 
     #[test]
     fn what_is_not_a_key_is_refused() {
-        for text in ["", "00", &"g".repeat(64), &"0".repeat(63), &"0".repeat(65), &"é".repeat(32)] {
+        for text in [
+            "",
+            "00",
+            &"g".repeat(64),
+            &"0".repeat(63),
+            &"0".repeat(65),
+            &"é".repeat(32),
+        ] {
             assert_eq!(text.parse::<Key>(), Err(NotAKey), "{text}");
         }
     }

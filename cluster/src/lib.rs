@@ -2,6 +2,7 @@
 
 mod budget;
 mod cluster;
+pub mod control;
 mod fault;
 mod fetch;
 mod fill;
@@ -17,6 +18,7 @@ mod tasks;
 
 pub use budget::{Budget, Holding};
 pub use cluster::Cluster;
+pub use control::{Control, ControlError, State};
 pub use fault::{Credential, Fault, HeardBy, Refusal};
 pub use fetch::{Fetched, Join, Part, Want};
 pub use fill::{BoxFuture, Fill, Filling, Secret, Terms};

@@ -62,12 +62,18 @@ impl Ring {
                 .zip(0u16..)
                 .flat_map(|(member, owner)| {
                     let count = u16::from(member.weight) * POINTS_PER_WEIGHT;
-                    (0..count).map(move |index| Point { id: &member.id, index, owner })
+                    (0..count).map(move |index| Point {
+                        id: &member.id,
+                        index,
+                        owner,
+                    })
                 })
                 .collect(),
         );
-        let mut points: Vec<(u64, u16)> =
-            circle.into_iter().map(|point| (Places.hash_one(&point), point.owner)).collect();
+        let mut points: Vec<(u64, u16)> = circle
+            .into_iter()
+            .map(|point| (Places.hash_one(&point), point.owner))
+            .collect();
         // Of two points on one place the lower name comes first, on every node alike.
         points.sort_unstable();
         Ring { members, points }
@@ -86,7 +92,10 @@ impl Ring {
         if usable(first) {
             return Some(first);
         }
-        self.successors(key).into_iter().map(|member| &member.id).find(|id| usable(id))
+        self.successors(key)
+            .into_iter()
+            .map(|member| &member.id)
+            .find(|id| usable(id))
     }
 
     /// The distinct members in the order in which they would take the key over: the owner, then
@@ -95,8 +104,14 @@ impl Ring {
         let mut first = Vec::new();
         let mut rest = Vec::new();
         for member in self.walk(key) {
-            let apart = first.iter().all(|taken: &&Member| taken.zone != member.zone);
-            if apart { first.push(member) } else { rest.push(member) }
+            let apart = first
+                .iter()
+                .all(|taken: &&Member| taken.zone != member.zone);
+            if apart {
+                first.push(member)
+            } else {
+                rest.push(member)
+            }
         }
         first.append(&mut rest);
         first
@@ -104,7 +119,8 @@ impl Ring {
 
     /// The first point at or after a key.
     fn start(&self, key: &Key) -> usize {
-        self.points.partition_point(|(place, _)| *place < key.prefix())
+        self.points
+            .partition_point(|(place, _)| *place < key.prefix())
     }
 
     /// The distinct members clockwise from a key.

@@ -40,16 +40,26 @@ impl Sealed {
                 bytes.len() as u32
             })
             .collect();
-        Sealed { bytes: bytes.freeze(), ends, other: OnceLock::new() }
+        Sealed {
+            bytes: bytes.freeze(),
+            ends,
+            other: OnceLock::new(),
+        }
     }
 
     /// A recording as it was taken apart for keeping: every end at or after the one before it,
     /// the last at the end of the buffer.
     pub fn restore(bytes: Bytes, ends: Vec<u32>) -> Result<Sealed, Malformed> {
         let ordered = ends.is_sorted();
-        let whole = ends.last().map_or(bytes.is_empty(), |end| *end as usize == bytes.len());
+        let whole = ends
+            .last()
+            .map_or(bytes.is_empty(), |end| *end as usize == bytes.len());
         if ordered && whole {
-            Ok(Sealed { bytes, ends: ends.into(), other: OnceLock::new() })
+            Ok(Sealed {
+                bytes,
+                ends: ends.into(),
+                other: OnceLock::new(),
+            })
         } else {
             Err(Malformed)
         }
@@ -77,20 +87,30 @@ impl Sealed {
 
     /// The frame at `index`, sharing the buffer; empty where there is none.
     pub fn frame(&self, index: usize) -> Frame {
-        let Some(end) = self.ends.get(index) else { return Bytes::new() };
+        let Some(end) = self.ends.get(index) else {
+            return Bytes::new();
+        };
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         self.bytes.slice(start as usize..*end as usize)
     }
 
     /// The last frame; empty where there is none.
     pub fn last(&self) -> Frame {
-        self.ends.len().checked_sub(1).map_or_else(Bytes::new, |last| self.frame(last))
+        self.ends
+            .len()
+            .checked_sub(1)
+            .map_or_else(Bytes::new, |last| self.frame(last))
     }
 }
 
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sealed({} frames, {} bytes)", self.len(), self.bytes.len())
+        write!(
+            f,
+            "Sealed({} frames, {} bytes)",
+            self.len(),
+            self.bytes.len()
+        )
     }
 }
 
@@ -111,7 +131,10 @@ mod tests {
     #[test]
     fn ends_that_do_not_fit_are_refused() {
         for ends in [vec![], vec![3], vec![5], vec![3, 2, 4], vec![u32::MAX]] {
-            assert_eq!(Sealed::restore(Bytes::from_static(b"four"), ends).err(), Some(Malformed));
+            assert_eq!(
+                Sealed::restore(Bytes::from_static(b"four"), ends).err(),
+                Some(Malformed)
+            );
         }
     }
 }

@@ -17,5 +17,7 @@ pub(crate) use shuttle::sync::{
 /// Takes the lock even where a holder panicked: every critical section in this crate leaves its
 /// data whole at each step, so a poisoned lock says nothing that matters here.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -50,14 +50,24 @@ enum End {
 impl Tape {
     /// Begins a recording of at most `bytes_max` bytes, drawn from `budget` as it grows.
     pub fn record(bytes_max: usize, budget: &Budget) -> (Recorder, Tape) {
-        let state =
-            State { frames: Vec::new(), bytes: 0, holding: budget.open(), end: None };
+        let state = State {
+            frames: Vec::new(),
+            bytes: 0,
+            holding: budget.open(),
+            end: None,
+        };
         let live = Arc::new(Live {
             state: Mutex::new(state),
             beat: watch::Sender::new(()),
             wish: AtomicU64::new(0),
         });
-        (Recorder { live: live.clone(), bytes_max }, Tape(Source::Live(live)))
+        (
+            Recorder {
+                live: live.clone(),
+                bytes_max,
+            },
+            Tape(Source::Live(live)),
+        )
     }
 
     /// A recording that is already complete.
@@ -69,9 +79,10 @@ impl Tape {
     /// A listener that hears everything, from the first frame on.
     pub fn play(&self) -> Player {
         match &self.0 {
-            Source::Live(live) => {
-                Player { beat: Some(live.beat.subscribe()), ..Player::of(self.0.clone()) }
-            }
+            Source::Live(live) => Player {
+                beat: Some(live.beat.subscribe()),
+                ..Player::of(self.0.clone())
+            },
             Source::Sealed(_) => Player::of(self.0.clone()),
         }
     }
@@ -120,7 +131,11 @@ impl From<std::sync::Arc<Sealed>> for Tape {
 
 impl fmt::Debug for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.sealed().is_some() { "Tape(sealed)" } else { "Tape(live)" })
+        f.write_str(if self.sealed().is_some() {
+            "Tape(sealed)"
+        } else {
+            "Tape(live)"
+        })
     }
 }
 
@@ -179,7 +194,21 @@ impl Recorder {
         std::sync::Arc::new(Sealed::of(&lock(&self.live.state).frames))
     }
 
-    /// The recording is complete, as [`Recorder::seal`] gave it.
+    /// The same with another first frame, for what is only known once the whole is recorded.
+    pub fn seal_as(&self, head: Frame) -> std::sync::Arc<Sealed> {
+        let mut frames = lock(&self.live.state).frames.clone();
+        if let Some(first) = frames.first_mut() {
+            *first = head;
+        }
+        std::sync::Arc::new(Sealed::of(&frames))
+    }
+
+    /// How many are listening now.
+    pub fn listeners(&self) -> usize {
+        self.live.beat.receiver_count()
+    }
+
+    /// The recording is complete, as [`Recorder::seal`] or [`Recorder::seal_as`] gave it.
     pub fn finish(self, sealed: std::sync::Arc<Sealed>) {
         self.end(End::Finished(sealed));
     }
@@ -238,7 +267,12 @@ enum Progress {
 
 impl Player {
     fn of(source: Source) -> Player {
-        Player { source, cursor: 0, pending: VecDeque::new(), beat: None }
+        Player {
+            source,
+            cursor: 0,
+            pending: VecDeque::new(),
+            beat: None,
+        }
     }
 
     /// The next frame; `None` at the good end, a fault at the bad one, after every frame that
@@ -277,6 +311,11 @@ impl Player {
         Tape(self.source.clone()).sealed()
     }
 
+    /// Whether everything of a finished recording has been heard.
+    pub fn at_end(&self) -> bool {
+        matches!(&self.source, Source::Sealed(sealed) if self.cursor >= sealed.len())
+    }
+
     /// Takes every frame recorded since the last look: one lock for many frames.
     fn gather(&mut self) -> Result<Progress, Fault> {
         let sealed = match &self.source {
@@ -286,7 +325,8 @@ impl Player {
                 match &state.end {
                     Some(End::Finished(sealed)) => sealed.clone(),
                     end => {
-                        self.pending.extend(state.frames[self.cursor..].iter().cloned());
+                        self.pending
+                            .extend(state.frames[self.cursor..].iter().cloned());
                         return match end {
                             _ if !self.pending.is_empty() => Ok(Progress::More),
                             Some(End::Broken(fault)) => Err(fault.clone()),

@@ -30,7 +30,6 @@ impl Tasks {
     /// Runs `future` to its end, whoever started it goes away or not.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let panics = self.panics.clone();
-        #[expect(clippy::disallowed_methods, reason = "this is the place the others point to")]
         self.tracker.spawn(async move {
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
                 panics.add();
@@ -53,8 +52,15 @@ impl Tasks {
         self.spawn(name, async move {
             while AssertUnwindSafe(part()).catch_unwind().await.is_err() {
                 panics.add();
-                tracing::error!(task = name, "a background part panicked and is started again");
-                if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+                tracing::error!(
+                    task = name,
+                    "a background part panicked and is started again"
+                );
+                if stop
+                    .run_until_cancelled(tokio::time::sleep(pause))
+                    .await
+                    .is_none()
+                {
                     return;
                 }
             }
@@ -85,6 +91,8 @@ impl Tasks {
     pub async fn end(&self, deadline: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_ok()
     }
 }

@@ -2,6 +2,11 @@
 //! asks again, and what becomes of everyone when the one who flew fails.
 
 #![cfg(not(feature = "shuttle"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that panics has failed"
+)]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,7 +59,12 @@ impl Kitchen {
 impl Fill for Kitchen {
     fn peek(&self, key: &Key, terms: &Terms) -> Option<Tape> {
         let strict = terms.age_millis_max == Some(0);
-        self.kept.lock().unwrap().get(key).filter(|_| !strict).cloned()
+        self.kept
+            .lock()
+            .unwrap()
+            .get(key)
+            .filter(|_| !strict)
+            .cloned()
     }
 
     fn look<'a>(&'a self, keys: &'a [Key], terms: &'a Terms) -> BoxFuture<'a, Vec<Option<Tape>>> {
@@ -80,7 +90,10 @@ impl Fill for Kitchen {
             recorder.push(Bytes::from(call.to_string())).unwrap();
             let sealed = recorder.seal();
             if self.keeps {
-                self.kept.lock().unwrap().insert(filling.key, Tape::from(sealed.clone()));
+                self.kept
+                    .lock()
+                    .unwrap()
+                    .insert(filling.key, Tape::from(sealed.clone()));
             }
             recorder.finish(sealed);
         })
@@ -93,16 +106,30 @@ impl Fill for Kitchen {
 
 fn refused(heard_by: HeardBy) -> Fault {
     Fault::Refused(
-        Refusal { status: 401, head: Bytes::new(), body: Bytes::from_static(b"no"), heard_by }
-            .into(),
+        Refusal {
+            status: 401,
+            head: Bytes::new(),
+            body: Bytes::from_static(b"no"),
+            heard_by,
+        }
+        .into(),
     )
 }
 
 fn cluster(kitchen: &Arc<Kitchen>) -> Arc<Cluster> {
-    let limits =
-        FlightLimits { flights_max: 10, listeners_per_flight_max: 5_000, tape_bytes_max: 1 << 20 };
+    let limits = FlightLimits {
+        flights_max: 10,
+        listeners_per_flight_max: 5_000,
+        tape_bytes_max: 1 << 20,
+    };
     let fill: Arc<dyn Fill> = kitchen.clone();
-    Arc::new(Cluster::solo("alone".into(), fill, limits, Budget::new(1 << 20), Tasks::new()))
+    Arc::new(Cluster::solo(
+        "alone".into(),
+        fill,
+        limits,
+        Budget::new(1 << 20),
+        Tasks::new(),
+    ))
 }
 
 fn want(job: &'static str) -> Want {
@@ -119,7 +146,10 @@ fn want(job: &'static str) -> Want {
 }
 
 fn holding(credential: u8, want: Want) -> Want {
-    Want { credential: Credential([credential; 16]), ..want }
+    Want {
+        credential: Credential([credential; 16]),
+        ..want
+    }
 }
 
 async fn answer(mut fetched: Fetched) -> String {
@@ -163,9 +193,14 @@ async fn a_thousand_callers_are_one_call() {
     let cluster = cluster(&kitchen);
     let heard = crowd(&cluster, &kitchen, vec![want("cook"); 1000]).await;
     assert_eq!(kitchen.calls(), 1);
-    let led = heard.iter().filter(|h| matches!(h, Ok((Part::Led, text)) if text == "1")).count();
-    let followed =
-        heard.iter().filter(|h| matches!(h, Ok((Part::Followed, text)) if text == "1")).count();
+    let led = heard
+        .iter()
+        .filter(|h| matches!(h, Ok((Part::Led, text)) if text == "1"))
+        .count();
+    let followed = heard
+        .iter()
+        .filter(|h| matches!(h, Ok((Part::Followed, text)) if text == "1"))
+        .count();
     assert_eq!((led, followed), (1, 999));
     assert_eq!(cluster.flights(), 0);
     assert_eq!(cluster.bytes_in_flight(), 0);
@@ -188,7 +223,10 @@ async fn the_first_caller_may_go() {
     assert!(leader.await.unwrap_err().is_cancelled());
     let heard = crowd(&cluster, &kitchen, vec![want("cook"); 3]).await;
     assert_eq!(kitchen.calls(), 1);
-    assert!(heard.iter().all(|h| *h == Ok((Part::Followed, "1".into()))), "{heard:?}");
+    assert!(
+        heard.iter().all(|h| *h == Ok((Part::Followed, "1".into()))),
+        "{heard:?}"
+    );
 }
 
 #[tokio::test]
@@ -206,7 +244,9 @@ async fn a_panic_in_the_flight_is_one_fault_and_the_next_caller_flies() {
 async fn a_refused_question_is_refused_to_everyone_at_once() {
     let kitchen = Kitchen::shut();
     let cluster = cluster(&kitchen);
-    let wants = (0..50).map(|i| holding(i, want("refuse-question"))).collect();
+    let wants = (0..50)
+        .map(|i| holding(i, want("refuse-question")))
+        .collect();
     let heard = crowd(&cluster, &kitchen, wants).await;
     assert_eq!(kitchen.calls(), 1);
     assert!(heard.iter().all(|h| matches!(h, Err(Fault::Refused(_)))));
@@ -221,28 +261,56 @@ async fn a_refused_account_concerns_its_holders_and_of_the_others_one_leads_anew
     wants.extend(vec![holding(2, want("cook")); 20]);
     let heard = crowd(&cluster, &kitchen, wants).await;
     assert_eq!(kitchen.calls(), 2, "the refused one and one of the others");
-    assert!(heard[..4].iter().all(|h| matches!(h, Err(Fault::Refused(_)))), "{heard:?}");
-    assert!(heard[4..].iter().all(|h| matches!(h, Ok((_, text)) if text == "2")), "{heard:?}");
+    assert!(
+        heard[..4]
+            .iter()
+            .all(|h| matches!(h, Err(Fault::Refused(_)))),
+        "{heard:?}"
+    );
+    assert!(
+        heard[4..]
+            .iter()
+            .all(|h| matches!(h, Ok((_, text)) if text == "2")),
+        "{heard:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_stricter_follower_takes_one_fresh_flight_more() {
     let kitchen = Kitchen::shut();
     let cluster = cluster(&kitchen);
-    let strict = Want { terms: Terms { age_millis_max: Some(5) }, ..want("find-old") };
+    let strict = Want {
+        terms: Terms {
+            age_millis_max: Some(5),
+        },
+        ..want("find-old")
+    };
     let mut wants = vec![want("find-old"); 2];
     wants.extend(vec![strict; 10]);
     let heard = crowd(&cluster, &kitchen, wants).await;
     assert_eq!(kitchen.calls(), 2);
-    assert!(heard[..2].iter().all(|h| matches!(h, Ok((_, text)) if text == "1")), "{heard:?}");
-    assert!(heard[2..].iter().all(|h| matches!(h, Ok((_, text)) if text == "2")), "{heard:?}");
+    assert!(
+        heard[..2]
+            .iter()
+            .all(|h| matches!(h, Ok((_, text)) if text == "1")),
+        "{heard:?}"
+    );
+    assert!(
+        heard[2..]
+            .iter()
+            .all(|h| matches!(h, Ok((_, text)) if text == "2")),
+        "{heard:?}"
+    );
 }
 
 #[tokio::test]
 async fn who_must_not_share_flies_alone() {
     let kitchen = Kitchen::with(Semaphore::MAX_PERMITS, false);
     let cluster = cluster(&kitchen);
-    let alone = Want { join: Join::Alone, ..want("cook") };
+    let alone = Want {
+        join: Join::Alone,
+        ..want("cook")
+    };
     let (one, two) = tokio::join!(cluster.fetch(&alone), cluster.fetch(&alone));
     assert_ne!(answer(one.unwrap()).await, answer(two.unwrap()).await);
     assert_eq!(kitchen.calls(), 2);
@@ -266,14 +334,23 @@ async fn flights_are_bounded() {
     let cluster = cluster(&kitchen);
     let seats: Vec<_> = (0..10)
         .map(|i| {
-            let (cluster, want) = (cluster.clone(), Want { key: Key([i; 32]), ..want("cook") });
+            let (cluster, want) = (
+                cluster.clone(),
+                Want {
+                    key: Key([i; 32]),
+                    ..want("cook")
+                },
+            );
             tokio::spawn(async move { cluster.fetch(&want).await.map(|_| ()) })
         })
         .collect();
     while cluster.flights() < 10 {
         tokio::task::yield_now().await;
     }
-    let one_more = Want { key: Key([99; 32]), ..want("cook") };
+    let one_more = Want {
+        key: Key([99; 32]),
+        ..want("cook")
+    };
     assert_eq!(cluster.fetch(&one_more).await.err(), Some(Fault::NoRoom));
     kitchen.let_in(10);
     for seat in seats {

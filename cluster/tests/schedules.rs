@@ -2,6 +2,7 @@
 //! `cargo test -p fgy-cluster --features shuttle --test schedules`.
 
 #![cfg(feature = "shuttle")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use bytes::Bytes;
 use fgy_cluster::{Budget, Fault, FlightLimits, Flights, Freshness, Key, Player, Seat, Tape};
@@ -24,7 +25,11 @@ async fn hear(mut player: Player) -> Result<usize, Fault> {
 }
 
 fn limits() -> FlightLimits {
-    FlightLimits { flights_max: 8, listeners_per_flight_max: 8, tape_bytes_max: 1 << 10 }
+    FlightLimits {
+        flights_max: 8,
+        listeners_per_flight_max: 8,
+        tape_bytes_max: 1 << 10,
+    }
 }
 
 #[test]
@@ -131,7 +136,10 @@ fn a_broken_flight_is_flown_again_by_one_and_its_landing_clears_only_its_own_row
             }
             assert_eq!(flights.count(), 0);
             let leads = leads.load(Ordering::SeqCst);
-            assert!((2..=4).contains(&leads), "{leads} flights for one failure and three callers");
+            assert!(
+                (2..=4).contains(&leads),
+                "{leads} flights for one failure and three callers"
+            );
         });
     });
 }

@@ -2,6 +2,11 @@
 //! frame, it ends once, and nobody is left waiting, whatever becomes of the recorder.
 
 #![cfg(not(feature = "shuttle"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that panics has failed"
+)]
 
 use std::time::Duration;
 
@@ -59,7 +64,10 @@ async fn a_listener_in_mid_tape_goes_on_in_the_finished_form() {
     recorder.push(frame("d")).unwrap();
     finish(recorder);
     assert!(tape.sealed().is_some());
-    assert_eq!(hear(player).await, (vec![frame("b"), frame("c"), frame("d")], None));
+    assert_eq!(
+        hear(player).await,
+        (vec![frame("b"), frame("c"), frame("d")], None)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,7 +86,10 @@ async fn a_dropped_recorder_breaks_the_tape_after_what_was_recorded() {
     let player = tape.play();
     recorder.push(frame("a")).unwrap();
     drop(recorder);
-    assert_eq!(hear(player).await, (vec![frame("a")], Some(Fault::Abandoned)));
+    assert_eq!(
+        hear(player).await,
+        (vec![frame("a")], Some(Fault::Abandoned))
+    );
     assert!(tape.broken());
 }
 
@@ -91,7 +102,10 @@ async fn a_recorder_in_a_task_that_panics_leaves_nobody_waiting() {
         panic!("on purpose");
     });
     assert!(task.join().is_err());
-    assert_eq!(hear(player).await, (vec![frame("a")], Some(Fault::Abandoned)));
+    assert_eq!(
+        hear(player).await,
+        (vec![frame("a")], Some(Fault::Abandoned))
+    );
 }
 
 #[tokio::test]
@@ -99,9 +113,16 @@ async fn a_tape_that_grows_too_long_breaks_for_everyone() {
     let (recorder, tape) = Tape::record(10, &Budget::new(ROOMY));
     recorder.push(frame("12345678")).unwrap();
     assert_eq!(recorder.push(frame("abc")), Err(Fault::TooLong));
-    assert_eq!(recorder.push(frame("a")), Err(Fault::TooLong), "and stays broken");
+    assert_eq!(
+        recorder.push(frame("a")),
+        Err(Fault::TooLong),
+        "and stays broken"
+    );
     finish(recorder);
-    assert_eq!(hear(tape.play()).await, (vec![frame("12345678")], Some(Fault::TooLong)));
+    assert_eq!(
+        hear(tape.play()).await,
+        (vec![frame("12345678")], Some(Fault::TooLong))
+    );
 }
 
 #[tokio::test]
@@ -122,9 +143,15 @@ async fn the_recorder_learns_that_everyone_has_gone() {
     let (one, two) = (tape.play(), tape.play());
     let wait = Duration::from_secs(60);
     drop(one);
-    assert!(tokio::time::timeout(wait, recorder.deserted()).await.is_err());
+    assert!(
+        tokio::time::timeout(wait, recorder.deserted())
+            .await
+            .is_err()
+    );
     drop(two);
-    tokio::time::timeout(wait, recorder.deserted()).await.unwrap();
+    tokio::time::timeout(wait, recorder.deserted())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -138,7 +165,9 @@ async fn the_longest_wish_stands() {
 
 #[tokio::test]
 async fn a_copy_has_its_own_head_and_the_rest() {
-    let sealed = Tape::finished(["old head", "body", "end"].map(frame)).sealed().unwrap();
+    let sealed = Tape::finished(["old head", "body", "end"].map(frame))
+        .sealed()
+        .unwrap();
     let (recorder, tape) = record();
     recorder.copy(frame("new head"), &sealed).unwrap();
     finish(recorder);
@@ -151,14 +180,19 @@ async fn a_crowd_on_two_threads_hears_every_frame_in_order() {
     const PLAYERS: usize = 200;
     const FRAMES: u32 = 500;
     let (recorder, tape) = record();
-    let crowd: Vec<_> = (0..PLAYERS).map(|_| tokio::spawn(hear(tape.play()))).collect();
+    let crowd: Vec<_> = (0..PLAYERS)
+        .map(|_| tokio::spawn(hear(tape.play())))
+        .collect();
     for i in 0..FRAMES {
-        recorder.push(Bytes::copy_from_slice(&i.to_le_bytes())).unwrap();
+        recorder
+            .push(Bytes::copy_from_slice(&i.to_le_bytes()))
+            .unwrap();
         tokio::task::yield_now().await;
     }
     finish(recorder);
-    let expected: Vec<Bytes> =
-        (0..FRAMES).map(|i| Bytes::copy_from_slice(&i.to_le_bytes())).collect();
+    let expected: Vec<Bytes> = (0..FRAMES)
+        .map(|i| Bytes::copy_from_slice(&i.to_le_bytes()))
+        .collect();
     for player in crowd {
         assert_eq!(player.await.unwrap(), (expected.clone(), None));
     }

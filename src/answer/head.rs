@@ -5,6 +5,7 @@ use bytes::Bytes;
 use fgy_cluster::{Frame, Key};
 
 use super::Malformed;
+use super::aside::Aside;
 use super::bytes::Reader;
 use super::stamp::Millis;
 
@@ -50,8 +51,13 @@ pub struct Head {
     pub status: u16,
     /// when the provider's first byte was recorded
     pub filled: Millis,
+    /// until when it is kept: `None` while it is being made, so that it also tells a kept answer
+    /// from one made for this flight
+    pub kept_until: Option<Millis>,
     /// what the owner declined on the way, as reason tokens
     pub declined: Vec<String>,
+    /// what the provider said beside it; never kept
+    pub aside: Aside,
 }
 
 impl Head {
@@ -72,6 +78,11 @@ impl Head {
         }
         out.extend_from_slice(&self.status.to_le_bytes());
         out.extend_from_slice(&self.filled.0.to_le_bytes());
+        // No kept answer lives until the beginning of time: zero is free to mean none.
+        out.extend_from_slice(&self.kept_until.unwrap_or_default().0.to_le_bytes());
+        let aside = self.aside.encode();
+        out.extend_from_slice(&(aside.len() as u32).to_le_bytes());
+        out.extend_from_slice(&aside);
         let fits = |reason: &&String| reason.len() <= REASON_BYTES_MAX;
         for reason in self.declined.iter().filter(fits).take(DECLINED_COUNT_MAX) {
             // Fits: the limit is below 256.
@@ -95,13 +106,19 @@ impl Head {
         let origin = origin(&mut reader)?;
         let status = u16::from_le_bytes(reader.array()?);
         let filled = Millis(u64::from_le_bytes(reader.array()?));
+        let kept_until = Some(Millis(u64::from_le_bytes(reader.array()?)));
+        let kept_until = kept_until.filter(|until| *until != Millis::default());
+        let aside = u32::from_le_bytes(reader.array()?) as usize;
+        let aside = Aside::decode(reader.take(aside)?);
         let declined = declined(reader)?;
         Ok(Head {
             shape,
             origin,
             status,
             filled,
+            kept_until,
             declined,
+            aside,
         })
     }
 }

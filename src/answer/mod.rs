@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+pub mod aside;
+pub mod codec;
 pub mod event;
 pub mod fold;
 pub mod head;
@@ -25,7 +27,3 @@ impl fmt::Display for Malformed {
 }
 
 impl std::error::Error for Malformed {}
-//! What is known about an answer, apart from the answer itself.
-
-pub mod stamp;
-pub mod usage;

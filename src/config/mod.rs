@@ -9,6 +9,7 @@ mod file;
 mod limits;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,9 +18,10 @@ use std::path::PathBuf;
 use fgy_cluster::Secret;
 
 pub use self::args::Args;
-pub use self::check::{settings, weak};
+pub use self::check::settings;
 pub use self::env::Environment;
 pub use self::limits::Limits;
+pub use self::value::weak;
 pub use crate::mistake::Mistake;
 use crate::names::Name;
 

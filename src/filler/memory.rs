@@ -141,7 +141,12 @@ impl Memory {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         };
-        let kept = Arc::new(Kept { sealed, stamp, weight, _charge: charge });
+        let kept = Arc::new(Kept {
+            sealed,
+            stamp,
+            weight,
+            _charge: charge,
+        });
         self.half(half).insert(key, kept);
         true
     }
@@ -205,7 +210,12 @@ fn table(bytes_max: u64) -> Table {
         .weight_capacity(bytes_max)
         .build()
         .unwrap_or_else(|_| unreachable!("both capacities are given"));
-    Cache::with_options(options, ByWeight, BuildHasherDefault::default(), Default::default())
+    Cache::with_options(
+        options,
+        ByWeight,
+        BuildHasherDefault::default(),
+        Default::default(),
+    )
 }
 
 /// Everything an entry takes. A recorded stream may later gain its plain rendering, which is at
@@ -216,7 +226,13 @@ fn weigh(sealed: &Sealed, stamp: &Stamp) -> u64 {
     let streamed = sealed.len() > 3;
     let rendering = if streamed { bytes + 256 } else { 0 };
     let ends = 4 * sealed.len() as u64;
-    let names = [&*stamp.tenant.0, &*stamp.agent, &*stamp.model, &*stamp.namespace, &*stamp.policy];
+    let names = [
+        &*stamp.tenant.0,
+        &*stamp.agent,
+        &*stamp.model,
+        &*stamp.namespace,
+        &*stamp.policy,
+    ];
     // Names are shared between entries, but an adversary's are not.
     let names: u64 = names.iter().map(|name| name.len() as u64).sum();
     bytes + rendering + ends + names + ENTRY_OVERHEAD_BYTES

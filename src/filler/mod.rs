@@ -1,3 +1,283 @@
-//! The owner's side of a flight.
+//! The owner's side of a key: memory, store, provider, keep, from top to bottom. It owns the
+//! recording of an answer from its first byte to its end. It never knows who is listening, which
+//! node asked, or what was decided about the caller beyond what stands in the job.
 
 pub mod keep;
+pub mod memory;
+mod record;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fgy_cluster::{
+    BoxFuture, Control, Fault, Fill, Filling, Frame, Freshness, Key, Recorder, Tape,
+};
+use fgy_cluster::{Sealed, Terms};
+
+use crate::answer::aside::Aside;
+use crate::answer::codec;
+use crate::answer::event::{self, Tally};
+use crate::answer::head::Head;
+use crate::answer::stamp::{Millis, Stamp};
+use crate::clock::Clock;
+use crate::filler::keep::Keep;
+use crate::filler::memory::{Half, Kept, Memory};
+use crate::filler::record::Recorded;
+use crate::job::Job;
+use crate::openai::embeddings;
+use crate::provider::Providers;
+use crate::registry::Registry;
+use crate::store::{Entries, Put};
+
+/// Bounds of the owner's side.
+#[derive(Debug, Clone, Copy)]
+pub struct FillerLimits {
+    /// How long a miss may wait for the store before it goes on without.
+    pub store_patience: Duration,
+    /// How long a call goes on when nobody listens any more.
+    pub orphan_patience: Duration,
+    /// Bytes of one answer.
+    pub answer_bytes_max: usize,
+    /// Bytes of a refusal that are passed on.
+    pub refusal_bytes_max: usize,
+    /// Bytes of one event of a stream.
+    pub event_bytes_max: usize,
+}
+
+/// Keeps and makes answers.
+pub struct Filler {
+    memory: Memory,
+    entries: Arc<dyn Entries>,
+    keep: Arc<Keep>,
+    providers: Providers,
+    control: Control<Registry>,
+    clock: Clock,
+    limits: FillerLimits,
+}
+
+impl Fill for Filler {
+    fn peek(&self, key: &Key, terms: &Terms) -> Option<Tape> {
+        let kept = self.memory.get(key)?;
+        let now = self.clock.now();
+        if !self.control.state().live(&kept.stamp, now) {
+            self.memory.forget(key, &kept);
+            return None;
+        }
+        young_enough(&kept.stamp, terms, now).then(|| Tape::from(kept.sealed.clone()))
+    }
+
+    fn look<'a>(&'a self, keys: &'a [Key], terms: &'a Terms) -> BoxFuture<'a, Vec<Option<Tape>>> {
+        Box::pin(async move {
+            let mut found: Vec<_> = keys.iter().map(|key| self.peek(key, terms)).collect();
+            let missing: Vec<usize> = (0..keys.len()).filter(|i| found[*i].is_none()).collect();
+            let asked: Vec<Key> = missing.iter().map(|i| keys[*i]).collect();
+            for (i, tape) in missing.into_iter().zip(self.stored(&asked, terms).await) {
+                found[i] = tape;
+            }
+            found
+        })
+    }
+
+    fn fill(&self, filling: Filling, recorder: Recorder) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if filling.freshness == Freshness::Any
+                && let Some(tape) = self.look(&[filling.key], &filling.terms).await.remove(0)
+            {
+                return replay(&tape, recorder);
+            }
+            self.make(&filling, recorder).await;
+        })
+    }
+
+    fn suits(&self, head: &Frame, terms: &Terms) -> bool {
+        let Ok(head) = Head::decode(head) else {
+            return false;
+        };
+        let Some(age_max) = terms.age_millis_max else {
+            return true;
+        };
+        head.kept_until.is_none() || self.clock.now().since(head.filled) <= age_max
+    }
+}
+
+/// A kept answer, played into a flight that found it.
+fn replay(tape: &Tape, recorder: Recorder) {
+    let Some(sealed) = tape.sealed() else { return };
+    if recorder.copy(sealed.frame(0), &sealed).is_ok() {
+        recorder.finish(sealed);
+    }
+}
+
+fn young_enough(stamp: &Stamp, terms: &Terms, now: Millis) -> bool {
+    terms
+        .age_millis_max
+        .is_none_or(|age_max| now.since(stamp.began) <= age_max)
+}
+
+impl Filler {
+    /// The owner's side over these parts.
+    pub fn new(
+        memory: Memory,
+        (entries, keep): (Arc<dyn Entries>, Arc<Keep>),
+        providers: Providers,
+        control: Control<Registry>,
+        clock: Clock,
+        limits: FillerLimits,
+    ) -> Filler {
+        Filler {
+            memory,
+            entries,
+            keep,
+            providers,
+            control,
+            clock,
+            limits,
+        }
+    }
+
+    /// The memory tier, for counting and sweeping.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Drops from memory what has expired or was purged: nobody may be served it any more, and
+    /// nobody asking for it is no reason to hold it.
+    pub fn sweep(&self) {
+        let (registry, now) = (self.control.state(), self.clock.now());
+        self.memory.sweep(|stamp| registry.live(stamp, now));
+    }
+
+    /// Answers from the store, one round trip for all; what is found is in memory from then on.
+    /// A store that is slow or away costs its patience and no answer.
+    async fn stored(&self, keys: &[Key], terms: &Terms) -> Vec<Option<Tape>> {
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let now = self.clock.now();
+        let asked = self.entries.get_many(keys, now);
+        let rows = match tokio::time::timeout(self.limits.store_patience, asked).await {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the store could not be asked");
+                return vec![None; keys.len()];
+            }
+            Err(_) => return vec![None; keys.len()],
+        };
+        let registry = self.control.state();
+        keys.iter()
+            .zip(rows)
+            .map(|(key, row)| {
+                let row = row.filter(|row| registry.live(&row.stamp, now))?;
+                let sealed = Arc::new(codec::decode(row.bytes).ok()?);
+                Head::decode(&sealed.frame(0)).ok()?;
+                let suits = young_enough(&row.stamp, terms, now);
+                self.remember(*key, sealed.clone(), Arc::new(row.stamp));
+                suits.then(|| Tape::from(sealed))
+            })
+            .collect()
+    }
+
+    /// Asks the provider, records what it says, keeps it if it may be kept, and only then lets
+    /// anyone see that the recording is finished.
+    async fn make(&self, filling: &Filling, recorder: Recorder) {
+        let Ok(job) = Job::decode(&filling.job) else {
+            return recorder.fail(Fault::Lost);
+        };
+        let recorded = tokio::select! {
+            recorded = self.record(&job, filling, &recorder) => recorded,
+            () = self.orphaned(&recorder) => Err(Fault::Abandoned),
+        };
+        match recorded {
+            Ok(recorded) => {
+                self.keep(filling.key, &job, recorded, &recorder);
+                let sealed = recorder.seal();
+                recorder.finish(sealed);
+            }
+            Err(fault) => recorder.fail(fault),
+        }
+    }
+
+    /// Resolves when nobody has listened for as long as an orphan may go on.
+    async fn orphaned(&self, recorder: &Recorder) {
+        loop {
+            recorder.deserted().await;
+            tokio::time::sleep(self.limits.orphan_patience).await;
+            if recorder.listeners() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Keeps a recording, if it may be and anyone who heard it lets it be. What is kept has a head
+    /// of its own: those who listen now hear of an answer made for them, later ones of a kept one.
+    fn keep(&self, key: Key, job: &Job, recorded: Recorded, recorder: &Recorder) {
+        let life = recorder.wish();
+        if !recorded.storable || life == 0 {
+            return;
+        }
+        let until = self.clock.now().plus_millis(life);
+        let head = Head {
+            kept_until: Some(until),
+            aside: Aside::default(),
+            ..recorded.head
+        };
+        let sealed = recorder.seal_as(head.encode());
+        if job.items.is_empty() {
+            self.keep_one(
+                key,
+                sealed,
+                Stamp {
+                    until,
+                    ..job.stamp.clone()
+                },
+            );
+        } else {
+            self.keep_items(job, &head, &sealed, until);
+        }
+    }
+
+    /// Keeps the answer to a batch item by item, each as if it had been asked for alone.
+    fn keep_items(&self, job: &Job, head: &Head, sealed: &Sealed, until: Millis) {
+        let body = sealed.frame(1).slice(1..);
+        let weights: Vec<usize> = job.items.iter().map(|item| item.bytes).collect();
+        let Ok(answers) = embeddings::split(&body, &weights) else {
+            return;
+        };
+        for (answer, item) in answers.into_iter().zip(&job.items) {
+            let tally = Tally {
+                usage: answer.usage,
+                complete: true,
+            };
+            let frames = [head.encode(), event::plain(&answer.body), tally.encode()];
+            if let Some(sealed) = Tape::finished(frames).sealed() {
+                self.keep_one(
+                    item.key,
+                    sealed,
+                    Stamp {
+                        until,
+                        ..item.stamp.clone()
+                    },
+                );
+            }
+        }
+    }
+
+    fn keep_one(&self, key: Key, sealed: Arc<Sealed>, stamp: Stamp) {
+        let bytes = codec::encode(&sealed);
+        self.remember(key, sealed, Arc::new(stamp.clone()));
+        // A full queue is counted where it is full; the answer is in memory all the same.
+        let _offered = self.keep.offer(Put { key, stamp, bytes });
+    }
+
+    fn remember(&self, key: Key, sealed: Arc<Sealed>, stamp: Arc<Stamp>) {
+        let registry = self.control.state();
+        let tenant = registry.tenant(stamp.tenant.as_str());
+        let bytes_max = tenant.and_then(|tenant| tenant.settings.memory_bytes_max);
+        self.memory.keep(Half::Owned, key, sealed, stamp, bytes_max);
+    }
+
+    /// What is in memory under a key, for `explain`.
+    pub fn kept(&self, key: &Key) -> Option<Arc<Kept>> {
+        self.memory.get(key)
+    }
+}

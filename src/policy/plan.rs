@@ -115,6 +115,8 @@ reasons! {
     LooserAge = "looser-age",
     /// The answer was to live for no time at all.
     NoLife = "no-life",
+    /// The batch asks for more items than are looked up one by one.
+    TooManyItems = "too-many-items",
     /// There was no memory left to record the answer in.
     Memory = "memory",
     /// As many flights as may be are in the air.

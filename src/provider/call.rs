@@ -54,14 +54,21 @@ impl Providers {
     pub async fn send(&self, provider: &Provider, call: Call<'_>) -> Result<Arriving, CallFault> {
         let url = provider.url(call.path, call.query);
         let mut headers = call.headers;
-        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        headers
+            .entry(CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if provider.auth == Auth::Caller
             && let Some(secret) = call.secret
         {
             headers.insert(AUTHORIZATION, authorization(secret)?);
         }
-        let sent = self.client.request(call.method, url).headers(headers).body(call.body).send();
+        let sent = self
+            .client
+            .request(call.method, url)
+            .headers(headers)
+            .body(call.body)
+            .send();
         let response = tokio::time::timeout(self.patience.first_byte, sent)
             .await
             .map_err(|_| CallFault::TooSlow)?
@@ -77,14 +84,17 @@ impl Providers {
 
 /// The secret as it came, which is the whole value of `X-Provider-Auth`.
 fn authorization(secret: &Secret) -> Result<HeaderValue, CallFault> {
-    let mut value =
-        HeaderValue::from_bytes(secret.reveal()).map_err(|_| CallFault::BadSecret)?;
+    let mut value = HeaderValue::from_bytes(secret.reveal()).map_err(|_| CallFault::BadSecret)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn fault(error: &reqwest::Error) -> CallFault {
-    if error.is_timeout() { CallFault::TooSlow } else { CallFault::Lost }
+    if error.is_timeout() {
+        CallFault::TooSlow
+    } else {
+        CallFault::Lost
+    }
 }
 
 impl Arriving {

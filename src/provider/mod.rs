@@ -23,6 +23,8 @@ pub struct Patience {
     pub first_byte: Duration,
     /// From one piece of the body to the next.
     pub chunk: Duration,
+    /// Connections kept open to one provider while nothing is asked.
+    pub idle_connections_max: usize,
 }
 
 /// Who pays a provider.
@@ -53,7 +55,11 @@ pub struct BadUrl(pub String);
 
 impl std::fmt::Display for BadUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: give an http or https URL such as https://api.openai.com/v1", self.0)
+        write!(
+            f,
+            "{}: give an http or https URL such as https://api.openai.com/v1",
+            self.0
+        )
     }
 }
 
@@ -67,7 +73,12 @@ impl Provider {
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
             .filter(|url| url.query().is_none() && url.fragment().is_none())
             .ok_or_else(|| BadUrl(base_url.to_owned()))?;
-        Ok(Provider { name: name.into(), base_url: url, auth, forward_headers: Vec::new() })
+        Ok(Provider {
+            name: name.into(),
+            base_url: url,
+            auth,
+            forward_headers: Vec::new(),
+        })
     }
 
     /// The URL of a path below the base, with the caller's query as it came.
@@ -100,7 +111,7 @@ impl Providers {
             .connect_timeout(patience.connect)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(256)
+            .pool_max_idle_per_host(patience.idle_connections_max)
             .pool_idle_timeout(Duration::from_secs(50))
             .tcp_nodelay(true)
             .referer(false)
@@ -111,7 +122,20 @@ impl Providers {
             .map(|provider| (provider.name.clone(), Arc::new(provider)))
             .collect();
         by_name.insert(default.name.clone(), default.clone());
-        Ok(Providers { client, patience, by_name: Arc::new(by_name), default })
+        Ok(Providers {
+            client,
+            patience,
+            by_name: Arc::new(by_name),
+            default,
+        })
+    }
+
+    /// Where a provider is, for telling a caller to go there itself.
+    pub fn address(&self, name: Option<&str>) -> String {
+        self.named(name)
+            .unwrap_or(&self.default)
+            .base_url
+            .to_string()
     }
 
     /// The provider a caller named; `None` where nobody configured it.

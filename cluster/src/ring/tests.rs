@@ -17,11 +17,17 @@ fn keys() -> impl Iterator<Item = Key> {
 }
 
 fn member(name: &str, zone: &str, weight: u8) -> Member {
-    Member { id: name.into(), zone: zone.into(), weight }
+    Member {
+        id: name.into(),
+        zone: zone.into(),
+        weight,
+    }
 }
 
 fn nodes(count: usize) -> Vec<Member> {
-    (0..count).map(|i| member(&format!("node-{i}"), "", Member::WEIGHT)).collect()
+    (0..count)
+        .map(|i| member(&format!("node-{i}"), "", Member::WEIGHT))
+        .collect()
 }
 
 fn anyone(_: &NodeId) -> bool {
@@ -29,15 +35,25 @@ fn anyone(_: &NodeId) -> bool {
 }
 
 fn owners(ring: &Ring) -> Vec<NodeId> {
-    keys().map(|key| ring.owner(&key, anyone).unwrap().clone()).collect()
+    keys()
+        .map(|key| ring.owner(&key, anyone).unwrap().clone())
+        .collect()
 }
 
 #[test]
 fn a_ring_of_one_owns_everything_and_a_ring_of_none_nothing() {
     let one = Ring::of(nodes(1));
-    assert!(keys().take(1000).all(|key| one.owner(&key, anyone).is_some()));
+    assert!(
+        keys()
+            .take(1000)
+            .all(|key| one.owner(&key, anyone).is_some())
+    );
     let none = Ring::of([]);
-    assert!(keys().take(1000).all(|key| none.owner(&key, anyone).is_none()));
+    assert!(
+        keys()
+            .take(1000)
+            .all(|key| none.owner(&key, anyone).is_none())
+    );
 }
 
 #[test]
@@ -58,8 +74,15 @@ fn a_joiner_takes_its_share_and_moves_nothing_between_the_others() {
     let before = owners(&Ring::of(nodes(5)));
     let after = owners(&Ring::of(nodes(6)));
     let joiner = NodeId::from("node-5");
-    let moved = before.iter().zip(&after).filter(|(old, new)| old != new).count();
-    let between = before.iter().zip(&after).filter(|(old, new)| old != new && **new != joiner);
+    let moved = before
+        .iter()
+        .zip(&after)
+        .filter(|(old, new)| old != new)
+        .count();
+    let between = before
+        .iter()
+        .zip(&after)
+        .filter(|(old, new)| old != new && **new != joiner);
     assert_eq!(between.count(), 0);
     let share = moved as f64 / KEYS as f64;
     assert!((share - 1.0 / 6.0).abs() <= 0.02, "{share}");
@@ -115,8 +138,10 @@ fn names_and_order_decide_nothing_but_the_set() {
 #[test]
 fn placement_is_the_same_in_every_release() {
     let ring = Ring::of(nodes(5));
-    let first: Vec<&str> =
-        keys().take(12).map(|key| ring.owner(&key, anyone).unwrap().as_str()).collect();
+    let first: Vec<&str> = keys()
+        .take(12)
+        .map(|key| ring.owner(&key, anyone).unwrap().as_str())
+        .collect();
     // Changing this moves every key of every running cluster.
     assert_eq!(first.join(" "), include_str!("golden.txt").trim());
 }

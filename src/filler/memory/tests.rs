@@ -8,13 +8,19 @@ use super::*;
 use crate::answer::stamp::Millis;
 
 fn memory(owned_bytes_max: u64, tenant_percent_max: u8) -> Memory {
-    Memory::new(MemoryLimits { owned_bytes_max, guest_bytes_max: 0, tenant_percent_max })
+    Memory::new(MemoryLimits {
+        owned_bytes_max,
+        guest_bytes_max: 0,
+        tenant_percent_max,
+    })
 }
 
 fn key(number: u64) -> Key {
     let mut bytes = [0; 32];
     for (i, stretch) in bytes.chunks_exact_mut(8).enumerate() {
-        let mixed = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(i as u32 * 7);
+        let mixed = (number + 1)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+            .rotate_left(i as u32 * 7);
         stretch.copy_from_slice(&mixed.to_le_bytes());
     }
     Key(bytes)
@@ -35,7 +41,11 @@ fn stamp(tenant: &str) -> Arc<Stamp> {
 }
 
 fn answer(length: usize) -> Arc<Sealed> {
-    let frames = [Bytes::from_static(b"head"), vec![b'x'; length].into(), Bytes::from_static(b"t")];
+    let frames = [
+        Bytes::from_static(b"head"),
+        vec![b'x'; length].into(),
+        Bytes::from_static(b"t"),
+    ];
     Tape::finished(frames).sealed().unwrap()
 }
 
@@ -55,7 +65,12 @@ fn what_is_longer_than_everything_is_not_kept() {
     let memory = memory(10_000, 100);
     memory.keep(Half::Owned, key(1), answer(100_000), stamp("acme"), None);
     assert!(memory.get(&key(1)).is_none());
-    assert_eq!(memory.account(&TenantId("acme".into())).load(Ordering::Relaxed), 0);
+    assert_eq!(
+        memory
+            .account(&TenantId("acme".into()))
+            .load(Ordering::Relaxed),
+        0
+    );
 }
 
 #[test]
@@ -64,12 +79,33 @@ fn a_tenant_above_its_share_is_not_admitted_and_others_are() {
     let admitted = (0..1_000)
         .filter(|n| memory.keep(Half::Owned, key(*n), answer(1_000), stamp("greedy"), None))
         .count();
-    assert!((150..200).contains(&admitted), "{admitted} entries in a quarter of 1 MiB");
+    assert!(
+        (150..200).contains(&admitted),
+        "{admitted} entries in a quarter of 1 MiB"
+    );
     assert_eq!(memory.refused(), 1_000 - admitted as u64);
-    assert!(memory.keep(Half::Owned, key(5_000), answer(1_000), stamp("modest"), None));
+    assert!(memory.keep(
+        Half::Owned,
+        key(5_000),
+        answer(1_000),
+        stamp("modest"),
+        None
+    ));
     let small = Some(2_000);
-    assert!(memory.keep(Half::Owned, key(5_001), answer(1_000), stamp("small"), small));
-    assert!(!memory.keep(Half::Owned, key(5_002), answer(1_000), stamp("small"), small));
+    assert!(memory.keep(
+        Half::Owned,
+        key(5_001),
+        answer(1_000),
+        stamp("small"),
+        small
+    ));
+    assert!(!memory.keep(
+        Half::Owned,
+        key(5_002),
+        answer(1_000),
+        stamp("small"),
+        small
+    ));
 }
 
 #[test]
@@ -105,7 +141,8 @@ fn forgetting_a_dead_entry_spares_the_one_that_replaced_it() {
 #[test]
 fn an_entry_weighs_what_it_takes() {
     let arcs = 2 * 16 + 2 * 16;
-    let structures = size_of::<Kept>() + size_of::<Stamp>() + size_of::<Sealed>() + size_of::<Key>();
+    let structures =
+        size_of::<Kept>() + size_of::<Stamp>() + size_of::<Sealed>() + size_of::<Key>();
     // quick_cache keeps key, value, links and a hash-table slot per entry; half of the slots of
     // its tables may be empty.
     let table = 2 * (size_of::<Key>() + 8 + 24 + 16);

@@ -1,0 +1,134 @@
+//! `fgy up`: a lone node on this machine, and the lines with which to try it.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{config, say};
+use crate::config::{Environment, Mode};
+use crate::mock::{self, Mock};
+use crate::node::Node;
+use crate::telemetry;
+
+/// Run a lone node: SQLite, local, no peers.
+#[derive(Args)]
+#[command(
+    after_help = "Example:\n  fgy up --demo\n  OPENAI_API_KEY=sk-… fgy up --listen 127.0.0.1:9000"
+)]
+pub(crate) struct UpArgs {
+    /// Answer misses with the simulated provider: nothing leaves this machine
+    #[arg(long)]
+    demo: bool,
+    /// Configuration file, TOML
+    #[arg(long, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    args: crate::config::Args,
+}
+
+pub(crate) async fn run(args: UpArgs, environment: &Environment) -> anyhow::Result<ExitCode> {
+    let mut given = args.args;
+    let mock = if args.demo {
+        Some(Mock::start(mock::Settings::default()).await?)
+    } else {
+        None
+    };
+    if let Some(mock) = &mock {
+        given.upstream = Some(mock.base_url());
+    }
+    let mut settings = config::read(Mode::Up, &given, environment, args.config.as_deref())?;
+    telemetry::for_a_node(&settings.log, settings.log_format);
+    for warning in environment.warnings() {
+        tracing::warn!("{warning}");
+    }
+    // Nobody balances traffic to a lone node: there is nobody to wait for.
+    settings.limits.drain_ready_seconds = 0;
+    let node = Node::start(&settings).await?;
+    greet(&node, environment, args.demo);
+    interrupted().await;
+    node.stop().await;
+    drop(mock);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Resolves at SIGTERM or SIGINT.
+pub(crate) async fn interrupted() {
+    let signals = signal(SignalKind::terminate())
+        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    match signals.context("signals cannot be heard") {
+        Ok((mut terminate, mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "running until killed");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// The lines with which to try the node.
+fn greet(node: &Node, environment: &Environment, demo: bool) {
+    let mark = if demo {
+        " (demo: answers are simulated)"
+    } else {
+        ""
+    };
+    let base = base_url(node.address);
+    let key = match &node.first_key {
+        Some(key) => key.clone(),
+        None => "$FGY_KEY".to_owned(),
+    };
+    say(format_args!("base URL    {base}{mark}"));
+    match &node.first_key {
+        Some(key) => say(format_args!(
+            "tenant key  {key}   shown once: keep it{mark}"
+        )),
+        None => say(format_args!(
+            "tenant key  as before; another: fgy tenant rotate-key default{mark}"
+        )),
+    }
+    say(format_args!(
+        "admin       http://{}/admin/v1{mark}",
+        node.admin_address
+    ));
+    let provider = provider_key(environment, demo);
+    say(format_args!("\ntry it twice{mark}:"));
+    say(format_args!(
+        "  curl -si {base}/chat/completions -H 'Authorization: Bearer {key}' \
+         -H \"X-Provider-Auth: Bearer {provider}\" -H 'Content-Type: application/json' \
+         -d '{{\"model\":\"gpt-4o-mini\",\"messages\":[{{\"role\":\"user\",\"content\":\"What is a cache?\"}}]}}' \
+         | grep -i -e x-fgy-cache -e content"
+    ));
+    say(format_args!("\nor from Python{mark}:"));
+    let from = if demo {
+        "\"demo\"".to_owned()
+    } else {
+        "os.environ['OPENAI_API_KEY']".to_owned()
+    };
+    say(format_args!(
+        "  python3 -c \"import os, openai; print(openai.OpenAI(base_url='{base}', api_key='{key}', \
+         default_headers={{'X-Provider-Auth': 'Bearer ' + {from}}}).chat.completions.create(\
+         model='gpt-4o-mini', messages=[{{'role': 'user', 'content': 'What is a cache?'}}])\
+         .choices[0].message.content)\"",
+        from = from.replace('"', "'")
+    ));
+}
+
+fn provider_key(environment: &Environment, demo: bool) -> &'static str {
+    match (demo, environment.get("OPENAI_API_KEY")) {
+        (true, _) => "demo",
+        // Named, never printed.
+        (false, Some(_)) => "$OPENAI_API_KEY",
+        (false, None) => "${OPENAI_API_KEY:?set it to your own}",
+    }
+}
+
+fn base_url(address: SocketAddr) -> String {
+    format!("http://{address}/v1")
+}

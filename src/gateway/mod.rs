@@ -1,0 +1,222 @@
+//! The walk of one request on the edge's side: what is planned, which key, is a copy here, else
+//! who makes it. One function, read downward. It never chooses a status, never speaks HTTP and
+//! never reads the secret of a caller who is answered from the cache.
+
+mod ask;
+mod batch;
+mod explain;
+
+mod pass;
+mod question;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fgy_cluster::{Cluster, Control, Fault, Fetched, Join, Part, Tape, Want};
+
+pub use ask::{Ask, Reply};
+pub use explain::{Explanation, KeptAnswer};
+
+pub use pass::{PassAsk, Passed};
+
+use crate::answer::aside::Aside;
+use crate::answer::head::{Head, Origin};
+use crate::clock::Clock;
+use crate::gateway::question::Question;
+use crate::key::InstallationKey;
+use crate::ledger::line::Outcome;
+use crate::policy::{CachePlan, Plan, Reason, decide};
+use crate::problem::Problem;
+use crate::provider::{Auth, Provider, Providers};
+use crate::registry::Registry;
+use crate::settle::Settlement;
+
+/// An answer, or what came back from passing the request through.
+pub enum Answer {
+    /// From the cache, a flight, or a call recorded for it.
+    Reply(Reply),
+    /// Straight from the provider, unrecorded.
+    Passed(Passed),
+}
+
+/// The edge's side of the corridor.
+pub struct Gateway {
+    /// Who owns and makes answers.
+    pub cluster: Arc<Cluster>,
+    /// The way upstream for what is passed through.
+    pub providers: Providers,
+    /// Tenants, policies, purges.
+    pub control: Control<Registry>,
+    /// Under which keys are made.
+    pub installation: Arc<InstallationKey>,
+    /// What time it is.
+    pub clock: Clock,
+    /// How long a caller waits for the first byte of an answer.
+    pub patience: Duration,
+    /// What of a request's items one batch may ask for.
+    pub items_max: usize,
+}
+
+impl Gateway {
+    /// Answers one request on a cached path.
+    pub async fn answer(&self, ask: Ask<'_>, bill: Settlement) -> Result<Answer, Problem> {
+        let registry = self.control.state();
+        let policy = ask.policy(&registry, &bill.opening().tenant, &bill.opening().agent);
+        let provider = self.provider(&ask)?;
+        let plan = match decide(policy, &ask.facts(), ask.directives) {
+            Plan::Cache(plan) => plan,
+            Plan::Bypass(reason) => return self.pass_body(ask, provider, reason, bill).await,
+            Plan::Unanswerable(reason) => return self.not_kept(reason, bill),
+        };
+        let question = Question::of(
+            self,
+            &registry,
+            &ask,
+            &plan,
+            policy,
+            bill.opening(),
+            provider,
+        );
+        if ask.request.input.count() > 0 {
+            return self.answer_batch(ask, plan, question, provider, bill).await;
+        }
+        let key = question.key();
+        if plan.look
+            && let Some(fetched) = self.cluster.peek(&key, &plan.terms)
+        {
+            return reply(&ask, &plan, &question, fetched, bill);
+        }
+        if plan.only_if_cached || self.cannot_pay(&ask, provider) {
+            let kept = self.look(&question, &plan).await;
+            return match kept {
+                Some(fetched) => reply(&ask, &plan, &question, fetched, bill),
+                None if plan.only_if_cached => self.not_kept(Reason::OnlyIfCached, bill),
+                None => Err(bill.refused(Problem::NoProviderKey)),
+            };
+        }
+        let want = self.want(&ask, &plan, &question, provider);
+        match self.cluster.fetch(&want).await {
+            Ok(fetched) => reply(&ask, &plan, &question, fetched, bill),
+            Err(Fault::NoRoom) => self.pass_body(ask, provider, Reason::Memory, bill).await,
+            Err(fault) => Err(bill.refused(fault.into())),
+        }
+    }
+
+    fn provider(&self, ask: &Ask<'_>) -> Result<&Arc<Provider>, Problem> {
+        self.providers
+            .named(ask.directives.provider.as_deref())
+            .ok_or(Problem::NoSuchProvider)
+    }
+
+    /// Whether a call could not be paid for: then only what is kept can answer.
+    fn cannot_pay(&self, ask: &Ask<'_>, provider: &Provider) -> bool {
+        provider.auth == Auth::Caller && ask.provider_auth.is_none()
+    }
+
+    fn not_kept<T>(&self, reason: Reason, mut bill: Settlement) -> Result<T, Problem> {
+        bill.became(Outcome::Refused, reason.as_str().into(), None);
+        Err(Problem::NotKept)
+    }
+
+    /// A kept answer from anywhere, without a flight.
+    async fn look(&self, question: &Question, plan: &CachePlan) -> Option<Fetched> {
+        let key = question.key();
+        let tape = self
+            .cluster
+            .look(&[key], &plan.terms)
+            .await
+            .into_iter()
+            .next()??;
+        self.play(&tape, question)
+    }
+
+    fn play(&self, tape: &Tape, question: &Question) -> Option<Fetched> {
+        let mut player = tape.play();
+        let head = player.ready()?;
+        Some(Fetched {
+            head,
+            player,
+            part: Part::Kept,
+            owner: self.cluster.owner(&question.key()),
+        })
+    }
+
+    fn want(
+        &self,
+        ask: &Ask<'_>,
+        plan: &CachePlan,
+        question: &Question,
+        provider: &Provider,
+    ) -> Want {
+        let secret = ask.secret();
+        Want {
+            key: question.key(),
+            terms: plan.terms,
+            join: if plan.join { Join::Owned } else { Join::Alone },
+            job: question.job(ask, provider).encode(),
+            credential: self.installation.credential(secret.as_ref()),
+            secret,
+            wish: plan.keep.map_or(0, |keep| keep.ttl_millis),
+            patience: self.patience,
+        }
+    }
+}
+
+/// What the caller is told of the answer it got: the head says where it came from, the part how
+/// the caller came by it.
+fn reply(
+    ask: &Ask<'_>,
+    plan: &CachePlan,
+    question: &Question,
+    fetched: Fetched,
+    mut bill: Settlement,
+) -> Result<Answer, Problem> {
+    let head = Head::decode(&fetched.head).map_err(|_| Problem::Internal)?;
+    let (outcome, similarity_bp) = outcome(&head, fetched.part, plan);
+    let reason = reason(plan, outcome);
+    bill.asked(
+        question.asked_model.clone(),
+        plan.namespace.clone(),
+        Some(question.key()),
+    );
+    bill.became(outcome, reason.into(), similarity_bp);
+    let aside = if fetched.part == Part::Led {
+        head.aside
+    } else {
+        Aside::default()
+    };
+    Ok(Answer::Reply(Reply {
+        outcome,
+        reason: reason.into(),
+        similarity_bp,
+        status: head.status,
+        shape: head.shape,
+        filled: head.filled,
+        kept_until: head.kept_until,
+        from_cache: outcome.saves(),
+        aside,
+        owner: fetched.owner,
+        player: fetched.player,
+        stream: ask.request.stream,
+        include_usage: ask.request.include_usage,
+        settlement: bill,
+    }))
+}
+
+fn outcome(head: &Head, part: Part, plan: &CachePlan) -> (Outcome, Option<u16>) {
+    match (head.origin, head.kept_until, part) {
+        (Origin::Near { similarity_bp, .. }, _, _) => (Outcome::SemanticHit, Some(similarity_bp)),
+        (Origin::Fresh, Some(_), _) => (Outcome::Hit, None),
+        (Origin::Fresh, None, Part::Followed) => (Outcome::Coalesced, None),
+        (Origin::Fresh, None, _) if plan.refresh => (Outcome::Refresh, None),
+        (Origin::Fresh, None, _) => (Outcome::Miss, None),
+    }
+}
+
+/// The first thing that was declined, where the caller would otherwise have had more.
+fn reason(plan: &CachePlan, outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Refresh => Reason::NoCache.as_str(),
+        _ => plan.declined.first().map_or("", |reason| reason.as_str()),
+    }
+}

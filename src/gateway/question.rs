@@ -1,0 +1,213 @@
+//! What is asked, as a key, and how an answer would be made and stamped. The key is made here once
+//! and travels with the request; nobody derives it again.
+
+use std::sync::Arc;
+
+use fgy_cluster::Key;
+use http::HeaderMap;
+
+use super::Gateway;
+use super::ask::Ask;
+use crate::answer::stamp::{Millis, Stamp};
+use crate::job::Job;
+use crate::json::Canonical;
+use crate::key::{InstallationKey, KeyHeader, KeyParts, derive, marked};
+use crate::names::{Name, TenantId};
+use crate::openai::normal::{canonical, canonical_across_models, canonical_item, upstream_body};
+use crate::policy::{CachePlan, Policy};
+use crate::provider::Provider;
+use crate::registry::{Fields, Registry, SHARED};
+use crate::settle::Opening;
+
+/// Headers that are part of the key: they choose the version of the provider's API.
+const VERSION_HEADERS: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
+
+/// Headers that go upstream from a cached path besides those, and are not part of the key.
+const UPSTREAM_HEADERS: [&str; 5] = [
+    "user-agent",
+    "traceparent",
+    "tracestate",
+    "openai-organization",
+    "openai-project",
+];
+
+/// A question and whose it is. Of a batch: one question for each item.
+pub(super) struct Question {
+    items: Vec<Item>,
+    /// The model asked for, by whose list price a saving is counted.
+    pub(super) asked_model: Name,
+    model: Name,
+    tenant: TenantId,
+    agent: Name,
+    namespace: Name,
+    policy: Name,
+    began: Millis,
+}
+
+/// One thing that is asked.
+#[derive(Clone, Copy)]
+struct Item {
+    /// Where its answer is kept.
+    key: Key,
+    /// The key before a one-entry purge moved it on: what such a purge names.
+    source: Key,
+    epoch: u64,
+}
+
+impl Question {
+    pub(super) fn of(
+        gateway: &Gateway,
+        registry: &Registry,
+        ask: &Ask<'_>,
+        plan: &CachePlan,
+        policy: &Policy,
+        whose: &Opening,
+        provider: &Arc<Provider>,
+    ) -> Question {
+        let tenant = &whose.tenant.id;
+        let share = policy.config.share;
+        // What is shared by all carries a name no agent and no model may have.
+        let agent = if share.agents {
+            Name::from(SHARED)
+        } else {
+            whose.agent.clone()
+        };
+        let model = Name::from(if share.models {
+            SHARED
+        } else {
+            &ask.request.model
+        });
+        let epoch = registry.epoch_of(Fields {
+            tenant: tenant.as_str(),
+            agent: &agent,
+            model: &model,
+            namespace: &plan.namespace,
+        });
+        let versions = headers_of(ask.headers, &VERSION_HEADERS);
+        let forwarded = headers_of(ask.headers, &provider.forward_headers);
+        let item = |canonical: &Canonical| {
+            let parts = KeyParts {
+                tenant: tenant.as_str(),
+                agent: (!share.agents).then_some(&*whose.agent),
+                provider: (!share.models).then_some(&*provider.name),
+                base_url: (!share.models).then_some(provider.base_url.as_str()),
+                endpoint: ask.request.endpoint.path(),
+                query: ask.query,
+                version_headers: &versions,
+                forwarded_headers: &forwarded,
+                policy_namespace: None,
+                namespace: Some(&plan.namespace),
+                user: plan.user.as_deref(),
+                epoch,
+                canonical,
+            };
+            settled(&gateway.installation, registry, &parts)
+        };
+        let count = ask.request.input.count();
+        let items = if count == 0 {
+            let canonical = if share.models {
+                canonical_across_models
+            } else {
+                canonical
+            };
+            vec![item(&canonical(ask.request))]
+        } else {
+            let items = (0..count).filter_map(|i| canonical_item(ask.request, i));
+            items.map(|canonical| item(&canonical)).collect()
+        };
+        Question {
+            items,
+            asked_model: ask.request.model.as_ref().into(),
+            model,
+            tenant: tenant.clone(),
+            agent,
+            namespace: plan.namespace.clone(),
+            policy: policy.name.clone(),
+            began: gateway.clock.now(),
+        }
+    }
+
+    /// The key of a question of one part.
+    pub(super) fn key(&self) -> Key {
+        self.items[0].key
+    }
+
+    /// The keys of all its items.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.items.iter().map(|item| item.key).collect()
+    }
+
+    /// The keys by which one-entry purges name its items.
+    pub(super) fn sources(&self) -> Vec<Key> {
+        self.items.iter().map(|item| item.source).collect()
+    }
+
+    /// What is written on the answer to an item; its end of life is decided when it is kept.
+    pub(super) fn stamp(&self, item: usize) -> Stamp {
+        Stamp {
+            tenant: self.tenant.clone(),
+            agent: self.agent.clone(),
+            model: self.model.clone(),
+            namespace: self.namespace.clone(),
+            policy: self.policy.clone(),
+            source: self.items[item].source,
+            epoch: self.items[item].epoch,
+            began: self.began,
+            until: self.began,
+        }
+    }
+
+    /// How the answer is made.
+    pub(super) fn job(&self, ask: &Ask<'_>, provider: &Provider) -> Job {
+        Job {
+            provider: provider.name.clone(),
+            endpoint: ask.request.endpoint,
+            query: ask.query.map(str::to_owned),
+            stream: ask.request.stream,
+            headers: upstream_headers(ask.headers, provider),
+            stamp: self.stamp(0),
+            items: Vec::new(),
+            body: upstream_body(ask.request, ask.raw, ask.request.stream),
+        }
+    }
+}
+
+/// The key, moved on if its one entry was purged.
+fn settled(installation: &InstallationKey, registry: &Registry, parts: &KeyParts<'_>) -> Item {
+    let source = derive(installation, parts);
+    match registry.mark(&source) {
+        None => Item {
+            key: source,
+            source,
+            epoch: parts.epoch,
+        },
+        Some(mark) => Item {
+            key: marked(&source, mark),
+            source,
+            epoch: parts.epoch.max(mark),
+        },
+    }
+}
+
+fn headers_of<'a, N: AsRef<str>>(headers: &'a HeaderMap, names: &'a [N]) -> Vec<KeyHeader<'a>> {
+    names
+        .iter()
+        .flat_map(|name| {
+            let name = name.as_ref();
+            headers
+                .get_all(name)
+                .iter()
+                .map(move |value| (name, value.as_bytes()))
+        })
+        .collect()
+}
+
+/// What of the caller's headers goes upstream from a cached path.
+pub(super) fn upstream_headers(headers: &HeaderMap, provider: &Provider) -> Vec<(String, String)> {
+    let named = UPSTREAM_HEADERS.iter().chain(&VERSION_HEADERS).copied();
+    named
+        .chain(provider.forward_headers.iter().map(String::as_str))
+        .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
+        .filter_map(|(name, value)| Some((name.to_owned(), value.to_str().ok()?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,121 @@
+//! What was saved: sums over the ledger, and a tenant's statement for a month.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+
+use super::{Admin, AdminError, Query};
+use crate::answer::stamp::Millis;
+use crate::ledger::money::NanoUsd;
+use crate::ledger::pages;
+use crate::ledger::statement::Statement;
+use crate::ledger::totals::{Period, Sum};
+use crate::problem::Problem;
+
+/// How far back the figures go, where nothing else is said: 30 days.
+const STATS_MILLIS: u64 = 30 * 86_400_000;
+
+#[derive(Deserialize)]
+pub(super) struct StatsQuery {
+    tenant: Option<String>,
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct StatementQuery {
+    month: String,
+}
+
+/// Hit rates and money.
+#[derive(Serialize)]
+pub(super) struct Stats {
+    period: Period,
+    requests: u64,
+    /// (hit + semantic-hit + coalesced) of all requests on cached paths.
+    hit_rate: f64,
+    /// Each outcome's part of them.
+    rates: BTreeMap<&'static str, f64>,
+    outcomes: BTreeMap<&'static str, Sum>,
+    saved: NanoUsd,
+    fee: NanoUsd,
+}
+
+pub(super) async fn stats(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<StatsQuery>,
+) -> Result<Json<Stats>, AdminError> {
+    let to = query
+        .to
+        .map_or_else(|| admin.edge.clock.now().plus(1), Millis);
+    let from = query
+        .from
+        .map_or_else(|| to.minus_millis(STATS_MILLIS), Millis);
+    let period = Period { from, to };
+    let mut outcomes: BTreeMap<&'static str, Sum> = BTreeMap::new();
+    for tenant in admin.control.state().tenants() {
+        if query
+            .tenant
+            .as_deref()
+            .is_some_and(|wanted| wanted != tenant.id.as_str())
+        {
+            continue;
+        }
+        let totals = admin
+            .stores
+            .ledger
+            .totals(tenant.id.clone(), period)
+            .await?;
+        for (outcome, sum) in totals.by_outcome() {
+            outcomes.entry(outcome.token()).or_default().add(&sum);
+        }
+    }
+    Ok(Json(summed(period, outcomes)))
+}
+
+fn summed(period: Period, outcomes: BTreeMap<&'static str, Sum>) -> Stats {
+    let requests: u64 = outcomes.values().map(|sum| sum.replies).sum();
+    let rate = |replies: u64| {
+        if requests == 0 {
+            0.0
+        } else {
+            replies as f64 / requests as f64
+        }
+    };
+    let hits = ["hit", "semantic-hit", "coalesced"];
+    let hits = hits
+        .iter()
+        .filter_map(|outcome| outcomes.get(outcome))
+        .map(|sum| sum.replies);
+    let mut whole = Sum::default();
+    outcomes.values().for_each(|sum| whole.add(sum));
+    Stats {
+        period,
+        requests,
+        hit_rate: rate(hits.sum()),
+        rates: outcomes
+            .iter()
+            .map(|(outcome, sum)| (*outcome, rate(sum.replies)))
+            .collect(),
+        saved: whole.saved,
+        fee: whole.fee,
+        outcomes,
+    }
+}
+
+/// A tenant's statement, folded from its lines.
+pub(super) async fn statement(
+    State(admin): State<Arc<Admin>>,
+    Path(tenant): Path<String>,
+    Query(query): Query<StatementQuery>,
+) -> Result<Json<Statement>, AdminError> {
+    let period = Period::month(&query.month)
+        .ok_or_else(|| Problem::BadBody("month: YYYY-MM, such as 2026-11".into()))?;
+    let ledger = admin.stores.ledger.as_ref();
+    Ok(Json(
+        pages::statement(ledger, tenant.as_str().into(), period).await?,
+    ))
+}

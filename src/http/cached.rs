@@ -1,0 +1,166 @@
+//! A request on a cached path, room by room: caller, directives, body, request, gateway, reply.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use http::header;
+use tokio::time::Instant;
+
+use super::caller::caller;
+use super::{Edge, body, error, passthrough, reply};
+use crate::gateway::{Answer, Ask};
+use crate::openai::request::{Endpoint, Reading, Request as Asked};
+use crate::policy::{Directives, Reason};
+use crate::problem::Problem;
+use crate::registry::Known;
+use crate::settle::{Opening, Settlement};
+
+/// Answers it.
+pub(super) async fn answer(edge: &Arc<Edge>, endpoint: Endpoint, request: Request) -> Response {
+    let began = Instant::now();
+    let entered = match enter(edge, endpoint.path(), &request, began) {
+        Ok(entered) => entered,
+        Err(problem) => return edge.turned_away(endpoint.path(), began, &problem),
+    };
+    let id = entered.bill.id();
+    match walk(edge, endpoint, request, entered).await {
+        Ok(response) => response,
+        Err(problem) => error::with_id(edge, id, &problem),
+    }
+}
+
+async fn walk(
+    edge: &Arc<Edge>,
+    endpoint: Endpoint,
+    request: Request,
+    entered: Entered<'_>,
+) -> Result<Response, Problem> {
+    let Entered {
+        directives,
+        bill,
+        place,
+    } = entered;
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return passthrough::pass(edge, Reason::Encoded, request, &directives, bill).await;
+    }
+    let (parts, body) = request.into_parts();
+    let limits = &edge.limits;
+    let raw = match body::whole(
+        &parts.headers,
+        body,
+        limits.body_bytes_max,
+        limits.body_patience,
+    )
+    .await
+    {
+        Ok(raw) => raw,
+        Err(problem) => return Err(bill.refused(problem)),
+    };
+    let asked = match Asked::read(endpoint, &raw) {
+        Ok(Reading::Understood(asked)) => asked,
+        Ok(Reading::NotUnderstood(_)) => {
+            return passthrough::pass_whole(edge, &parts, raw, &directives, bill).await;
+        }
+        Err(malformed) => return Err(bill.refused(Problem::BadBody(malformed.to_string()))),
+    };
+    let ask = Ask {
+        request: &asked,
+        raw: &raw,
+        query: parts.uri.query(),
+        headers: &parts.headers,
+        directives: &directives,
+        provider_auth: parts.headers.get("x-provider-auth"),
+    };
+    let response = match edge.gateway.answer(ask, bill).await? {
+        Answer::Reply(answer) => reply::response(edge, answer).await,
+        Answer::Passed(passed) => passthrough::response(edge, passed),
+    };
+    drop(place);
+    response
+}
+
+/// A request that was let in.
+pub(super) struct Entered<'e> {
+    /// What its headers ask of the cache.
+    pub(super) directives: Directives,
+    /// Its open bill.
+    pub(super) bill: Settlement,
+    /// Its place among those being answered.
+    pub(super) place: tokio::sync::SemaphorePermit<'e>,
+}
+
+/// Everything that is checked before a byte of the body is read.
+pub(super) fn enter<'e>(
+    edge: &'e Arc<Edge>,
+    path: &'static str,
+    request: &Request,
+    began: Instant,
+) -> Result<Entered<'e>, Problem> {
+    if edge.closing.is_cancelled() {
+        return Err(Problem::Draining);
+    }
+    let headers = request.headers();
+    let (gateway, now) = (&edge.gateway, edge.clock.now());
+    let known = caller(headers, &gateway.control, &gateway.installation, now)?;
+    let directives = Directives::read(
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+    )?;
+    edge.rates.admit(
+        &known.tenant.id,
+        known.tenant.settings.requests_per_minute,
+        now,
+    )?;
+    let place = edge.places.try_acquire().map_err(|_| Problem::Overloaded)?;
+    let bill = edge
+        .settler
+        .open(opening(edge, path, known, &directives, began));
+    Ok(Entered {
+        directives,
+        bill,
+        place,
+    })
+}
+
+fn opening(
+    edge: &Edge,
+    path: &'static str,
+    known: Known,
+    directives: &Directives,
+    began: Instant,
+) -> Opening {
+    let now = edge.clock.now();
+    let agent = directives.agent(known.agent.as_ref());
+    let idempotency = directives.idempotency_key.as_deref().map(|key| {
+        edge.gateway
+            .installation
+            .idempotency_digest(known.tenant.id.as_str(), key)
+    });
+    Opening {
+        id: edge.ids.next(now),
+        began,
+        tenant: known.tenant,
+        agent,
+        path,
+        idempotency,
+    }
+}
+
+impl Edge {
+    /// A request that was not let in: nobody's bill, but counted.
+    pub(super) fn turned_away(
+        &self,
+        path: &'static str,
+        began: Instant,
+        problem: &Problem,
+    ) -> Response {
+        let outcome = crate::ledger::line::Outcome::Refused;
+        let reason = problem.token().into();
+        self.settler
+            .metrics
+            .ended(outcome, &reason, path, began.elapsed(), 0);
+        error::with_id(self, self.ids.next(self.clock.now()), problem)
+    }
+}

@@ -1,0 +1,133 @@
+//! In and out: routes, and what every request passes on its way in. A request's caller, directives
+//! and body are read here and handed on; what is done with them is the gateway's. It never touches
+//! a store and never decides what is cached.
+
+mod admin;
+mod body;
+mod cached;
+mod caller;
+mod error;
+mod health;
+mod passthrough;
+mod patient;
+mod reply;
+mod server;
+mod stream;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{any, get, post};
+use futures_util::FutureExt;
+use http::HeaderValue;
+use tokio_util::sync::CancellationToken;
+
+pub use admin::{Admin, AdminTokens, admin};
+pub use health::Health;
+pub use server::{ListenerLimits, Server};
+
+use crate::clock::Clock;
+use crate::gateway::Gateway;
+use crate::openai::request::Endpoint;
+use crate::policy::Reason;
+use crate::problem::Problem;
+use crate::random::Ids;
+use crate::rate::Rates;
+use crate::settle::Settler;
+
+/// Bounds of what a request may bring.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// Bytes of a body on a cached path.
+    pub body_bytes_max: usize,
+    /// Between two pieces of a body.
+    pub body_patience: Duration,
+}
+
+/// Everything a request needs on its way in.
+pub struct Edge {
+    /// Answers.
+    pub gateway: Gateway,
+    /// Bills.
+    pub settler: Arc<Settler>,
+    /// Names replies.
+    pub ids: Ids,
+    /// What each tenant may.
+    pub rates: Rates,
+    /// What time it is.
+    pub clock: Clock,
+    /// Bounds.
+    pub limits: RequestLimits,
+    /// Whether this node is well.
+    pub health: Health,
+    /// Fires when no further request is taken.
+    pub closing: CancellationToken,
+    /// This node, as `X-Fgy-Node` says it.
+    pub node: HeaderValue,
+    /// Places for requests being answered.
+    pub places: tokio::sync::Semaphore,
+}
+
+/// The public API.
+pub fn public(edge: Arc<Edge>) -> Router {
+    Router::new()
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/completions", post(completions))
+        .route("/v1/embeddings", post(embeddings))
+        .route("/v1/responses", post(not_yet))
+        .route("/v1/messages", post(not_yet))
+        .route("/v1/{*path}", any(pass))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .fallback(nothing_here)
+        .with_state(edge)
+}
+
+async fn chat(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    edge.guard(cached::answer(&edge, Endpoint::Chat, request))
+        .await
+}
+
+async fn completions(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    edge.guard(cached::answer(&edge, Endpoint::Completions, request))
+        .await
+}
+
+async fn embeddings(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    edge.guard(cached::answer(&edge, Endpoint::Embeddings, request))
+        .await
+}
+
+async fn not_yet(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    edge.guard(passthrough::answer(&edge, Reason::NotYet, request))
+        .await
+}
+
+async fn pass(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    edge.guard(passthrough::answer(&edge, Reason::PassThrough, request))
+        .await
+}
+
+async fn nothing_here() -> Response {
+    error::response(&Problem::NotFound(
+        "path: the API is below /v1, as the provider's is",
+    ))
+}
+
+impl Edge {
+    /// A panic ends the request it happens in, and nothing else.
+    async fn guard(&self, answer: impl Future<Output = Response<Body>>) -> Response {
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                self.settler.metrics.panicked();
+                error::response(&Problem::Internal)
+            }
+        }
+    }
+}

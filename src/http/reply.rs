@@ -1,0 +1,232 @@
+//! From an answer to a response: the headers every answer has, and the body in the caller's own
+//! shape, plain here, streamed in `stream`. A plain body is settled when the connection takes it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use fgy_cluster::{Fault, Player, Sealed};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::{Edge, error, stream};
+use crate::answer::Malformed;
+use crate::answer::aside::Aside;
+use crate::answer::event::{ChunkReader, Event, Tally};
+use crate::answer::fold::Fold;
+use crate::answer::head::Shape;
+use crate::gateway::Reply;
+use crate::ledger::line::{LineId, Outcome};
+use crate::problem::Problem;
+use crate::settle::Settlement;
+
+const X_FGY_CACHE: HeaderName = HeaderName::from_static("x-fgy-cache");
+const X_FGY_CACHE_REASON: HeaderName = HeaderName::from_static("x-fgy-cache-reason");
+const X_FGY_CACHE_SIMILARITY: HeaderName = HeaderName::from_static("x-fgy-cache-similarity");
+const X_FGY_SAVED_USD: HeaderName = HeaderName::from_static("x-fgy-saved-usd");
+const X_FGY_NODE: HeaderName = HeaderName::from_static("x-fgy-node");
+const X_FGY_OWNER: HeaderName = HeaderName::from_static("x-fgy-owner");
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const X_FGY_PROVIDER_REQUEST_ID: HeaderName =
+    HeaderName::from_static("x-fgy-provider-request-id");
+
+/// The response to an answer.
+pub(super) async fn response(edge: &Edge, mut reply: Reply) -> Result<Response, Problem> {
+    let mut headers = HeaderMap::with_capacity(16);
+    name(&mut headers, edge, reply.settlement.id());
+    origin_headers(&mut headers, edge, &reply);
+    provider_headers(&mut headers, &reply.aside);
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+    reply.settlement.status(status.as_u16());
+    let body = if reply.stream {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        stream::body(reply)
+    } else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let (bytes, tally) = match plain(&mut reply.player, reply.shape).await {
+            Ok(whole) => whole,
+            Err(fault) => return Err(reply.settlement.refused(fault.into())),
+        };
+        reply.settlement.tallied(&tally);
+        saved_header(&mut headers, &reply.settlement);
+        Body::new(Whole {
+            bytes: Some(bytes),
+            settlement: Some(reply.settlement),
+        })
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Names the node and the ledger line, so that any node finds it.
+pub(super) fn name(headers: &mut HeaderMap, edge: &Edge, id: LineId) {
+    headers.insert(X_FGY_NODE, edge.node.clone());
+    let mut text = Vec::with_capacity(edge.node.len() + 37);
+    text.extend_from_slice(edge.node.as_bytes());
+    text.push(b'.');
+    {
+        use std::io::Write as _;
+        // Writing to a vector cannot fail.
+        let _infallible = write!(text, "{id}");
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+}
+
+/// What became of the request and why.
+pub(super) fn cache_headers(headers: &mut HeaderMap, outcome: Outcome, reason: &str) {
+    headers.insert(X_FGY_CACHE, HeaderValue::from_static(outcome.token()));
+    if let Ok(reason) = HeaderValue::from_str(reason)
+        && !reason.is_empty()
+    {
+        headers.insert(X_FGY_CACHE_REASON, reason);
+    }
+}
+
+fn origin_headers(headers: &mut HeaderMap, edge: &Edge, reply: &Reply) {
+    cache_headers(headers, reply.outcome, &reply.reason);
+    if reply.owner == *edge.gateway.cluster.me() {
+        headers.insert(X_FGY_OWNER, edge.node.clone());
+    } else if let Ok(owner) = HeaderValue::from_str(reply.owner.as_str()) {
+        headers.insert(X_FGY_OWNER, owner);
+    }
+    if let Some(similarity) = reply.similarity_bp {
+        let text = format!("{}.{:04}", similarity / 10_000, similarity % 10_000);
+        headers.extend(
+            HeaderValue::from_str(&text)
+                .ok()
+                .map(|v| (X_FGY_CACHE_SIMILARITY, v)),
+        );
+    }
+    let now = edge.clock.now();
+    if matches!(reply.outcome, Outcome::Hit | Outcome::SemanticHit) {
+        headers.insert(AGE, HeaderValue::from(now.since(reply.filled) / 1_000));
+    }
+    let left = reply.kept_until.map(|until| until.since(now) / 1_000);
+    headers.insert(
+        CACHE_STATUS,
+        cache_status(reply.outcome, &reply.reason, left),
+    );
+}
+
+/// RFC 9211: whether the answer came from here, and if not, why the request went forward.
+fn cache_status(outcome: Outcome, reason: &str, seconds_left: Option<u64>) -> HeaderValue {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(64);
+    text.push_str(match outcome {
+        Outcome::Hit | Outcome::SemanticHit => "fgy; hit",
+        Outcome::Coalesced => "fgy; fwd=miss; collapsed",
+        Outcome::Miss => "fgy; fwd=miss",
+        Outcome::Refresh => "fgy; fwd=request",
+        Outcome::Bypass | Outcome::Refused => "fgy; fwd=bypass",
+    });
+    if let Some(seconds) = seconds_left {
+        // Writing to a string cannot fail.
+        let _infallible = write!(text, "; ttl={seconds}");
+    }
+    let detail = if reason.is_empty() {
+        outcome.token()
+    } else {
+        reason
+    };
+    let _infallible = write!(text, "; detail={detail}");
+    HeaderValue::from_maybe_shared(Bytes::from(text))
+        .unwrap_or_else(|_| HeaderValue::from_static("fgy"))
+}
+
+fn saved_header(headers: &mut HeaderMap, settlement: &Settlement) {
+    let amounts = settlement.saving();
+    if amounts.saved.0 > 0
+        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(amounts.saved.to_string()))
+    {
+        headers.insert(X_FGY_SAVED_USD, value);
+    }
+}
+
+/// Headers of a provider's own, for the one whose request went upstream.
+pub(super) fn provider_headers(headers: &mut HeaderMap, told: &Aside) {
+    for (name, value) in &told.0 {
+        if let Some((name, value)) = error::header(name, value) {
+            let ours = name == X_REQUEST_ID;
+            headers.append(
+                if ours {
+                    X_FGY_PROVIDER_REQUEST_ID
+                } else {
+                    name
+                },
+                value,
+            );
+        }
+    }
+}
+
+/// The whole answer as one JSON body, once it has come to its end.
+async fn plain(player: &mut Player, shape: Shape) -> Result<(Bytes, Tally), Fault> {
+    let sealed = loop {
+        if let Some(sealed) = player.sealed() {
+            break sealed;
+        }
+        if player.next().await?.is_none() {
+            continue;
+        }
+    };
+    let tally = Tally::decode(&sealed.last()).map_err(|_| Fault::Lost)?;
+    let body = match shape {
+        Shape::Plain => sealed.frame(1).slice(1..),
+        Shape::Events => folded(&sealed).map_err(|_| Fault::Lost)?,
+    };
+    Ok((body, tally))
+}
+
+/// A recorded stream as one body: made once, kept with the recording.
+fn folded(sealed: &Sealed) -> Result<Bytes, Malformed> {
+    if let Some(body) = sealed.other.get() {
+        return Ok(body.clone());
+    }
+    let (mut reader, mut fold) = (ChunkReader::new(), Fold::new());
+    for i in 1..sealed.len() {
+        match reader.read(&sealed.frame(i))? {
+            Event::Chunk(chunk) => fold.push(&chunk.text(true))?,
+            Event::Usage(payload) => fold.push(payload)?,
+            Event::Plain(_) | Event::Tally(_) => {}
+        }
+    }
+    Ok(sealed.other.get_or_init(|| fold.finish()).clone())
+}
+
+/// A body of one piece, settled when the connection takes it.
+struct Whole {
+    bytes: Option<Bytes>,
+    settlement: Option<Settlement>,
+}
+
+impl HttpBody for Whole {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(settlement) = self.settlement.take() {
+            settlement.deliver();
+        }
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}

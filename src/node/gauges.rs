@@ -1,0 +1,122 @@
+//! What is measured when somebody looks: sizes and totals of the node's parts.
+
+use std::sync::Arc;
+
+use fgy_cluster::{Cluster, Tasks};
+
+use crate::filler::Filler;
+use crate::filler::keep::Keep;
+use crate::filler::memory::Half;
+use crate::ledger::journal::Journal;
+use crate::ledger::post::Post;
+use crate::metrics::Gauges;
+
+/// The parts that are looked at.
+pub(super) struct NodeGauges {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) filler: Arc<Filler>,
+    pub(super) keep: Arc<Keep>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) post: Arc<Post>,
+    pub(super) tasks: Tasks,
+}
+
+impl Gauges for NodeGauges {
+    fn read(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let (entries, bytes) = self.filler.memory().size(Half::Owned);
+        let (stats, keep, journal) = (
+            self.cluster.stats(),
+            self.keep.counts(),
+            self.journal.counts(),
+        );
+        vec![
+            ("entries", "Answers in memory", entries as u64),
+            ("entry_bytes", "What they weigh", bytes),
+            (
+                "memory_refused",
+                "Answers not kept: the tenant held its share",
+                self.filler.memory().refused(),
+            ),
+            (
+                "inflight",
+                "Flights in the air",
+                self.cluster.flights() as u64,
+            ),
+            (
+                "inflight_bytes",
+                "Bytes of recordings in the air",
+                self.cluster.bytes_in_flight(),
+            ),
+            ("flights_led", "Flights begun", stats.led.get()),
+            (
+                "flights_followed",
+                "Callers who followed another's",
+                stats.followed.get(),
+            ),
+            (
+                "flights_alone",
+                "Answers made outside the table",
+                stats.alone.get(),
+            ),
+            (
+                "flights_again",
+                "Callers who had to ask again",
+                stats.again.get(),
+            ),
+            ("store_kept", "Answers written to the store", keep.kept),
+            (
+                "store_waiting",
+                "Answers waiting to be written",
+                keep.waiting,
+            ),
+            (
+                "store_refused",
+                "Answers not taken: too much was waiting",
+                keep.refused,
+            ),
+            (
+                "store_dropped",
+                "Answers the store would not have",
+                keep.dropped,
+            ),
+            (
+                "store_expired",
+                "Expired answers removed from the store",
+                keep.expired,
+            ),
+            (
+                "store_trimmed",
+                "Answers removed: their policy held too many",
+                keep.trimmed,
+            ),
+            (
+                "journal_lines",
+                "Ledger lines written to the journal",
+                journal.appended,
+            ),
+            (
+                "journal_refused",
+                "Ledger lines the journal had no room for",
+                journal.unbilled,
+            ),
+            (
+                "ledger_posted",
+                "Ledger lines in the store",
+                self.post.posted(),
+            ),
+            (
+                "ledger_failures",
+                "Times the ledger could not be written",
+                self.post.failures(),
+            ),
+            ("lease_valid", "Whether this node may serve kept answers", 1),
+            ("ring_epoch", "The ring in force", 0),
+            (
+                "task_panics",
+                "Background parts and flights ended by a panic",
+                self.tasks.panics(),
+            ),
+            ("tasks", "Tasks running", self.tasks.running() as u64),
+        ]
+    }
+}

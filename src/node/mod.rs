@@ -1,0 +1,145 @@
+//! The composition root: builds every part in its order and takes them down in the other. The only
+//! place that knows everyone, and it decides nothing: what a part does is written in the part.
+
+mod around;
+mod folder;
+mod gauges;
+mod parts;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fgy_cluster::{Control, Tasks};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use self::folder::{Folder, TOKEN_FILE};
+use self::parts::Parts;
+use crate::config::Settings;
+use crate::http::{Admin, Edge, Server, admin, public};
+use crate::ledger::post::Post;
+use crate::registry::Registry;
+
+/// How often memory is rid of what has expired or was purged.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a background part that panicked rests before it is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long tasks may take to end after everything has been flushed.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running node.
+pub struct Node {
+    /// Where the public API listens.
+    pub address: SocketAddr,
+    /// Where the admin API listens.
+    pub admin_address: SocketAddr,
+    /// Made at the first start and shown once: the key of tenant `default`.
+    pub first_key: Option<String>,
+    edge: Arc<Edge>,
+    control: Control<Registry>,
+    post: Arc<Post>,
+    tasks: Tasks,
+    drain: CancellationToken,
+    drain_ready: Duration,
+    servers: Vec<tokio::sync::oneshot::Receiver<()>>,
+    /// Held for as long as the node lives: a second node on the same folder is refused.
+    _folder: Folder,
+}
+
+impl Node {
+    /// Starts a lone node.
+    pub async fn start(settings: &Settings) -> Result<Node> {
+        let folder = Folder::open(&settings.data)?;
+        let listener = bind(settings.listen, "FGY_LISTEN").await?;
+        let admin_listener = bind(settings.admin_listen, "FGY_ADMIN_LISTEN").await?;
+        let parts = Parts::build(settings, &folder).await?;
+        let (tasks, drain) = (parts.tasks.clone(), CancellationToken::new());
+        let mut node = Node {
+            address: listener.local_addr()?,
+            admin_address: admin_listener.local_addr()?,
+            first_key: parts.first_key.clone(),
+            edge: parts.edge.clone(),
+            control: parts.control.clone(),
+            post: parts.post.clone(),
+            tasks: tasks.clone(),
+            drain: drain.clone(),
+            drain_ready: Duration::from_secs(settings.limits.drain_ready_seconds),
+            servers: Vec::new(),
+            _folder: folder,
+        };
+        let tls = parts::tls(settings)?;
+        let limits = parts::listener_limits(&settings.limits);
+        let server = |listener, tls, router| Server {
+            listener,
+            tls,
+            router,
+            limits,
+            tasks: tasks.clone(),
+        };
+        let admin_parts = Arc::new(Admin {
+            edge: parts.edge.clone(),
+            control: parts.control.clone(),
+            stores: parts.stores.clone(),
+            gauges: Box::new(parts.gauges()),
+            tokens: parts.tokens.clone(),
+            tasks: tasks.clone(),
+        });
+        node.serve("public", server(listener, tls, public(parts.edge.clone())));
+        node.serve("admin", server(admin_listener, None, admin(admin_parts)));
+        parts.run_in_background(SWEEP_EVERY, RESTART_PAUSE);
+        parts.edge.health.ready(true);
+        Ok(node)
+    }
+
+    /// The agreed state, for tests and for the command line of the same process.
+    pub fn control(&self) -> &Control<Registry> {
+        &self.control
+    }
+
+    fn serve(&mut self, name: &'static str, server: Server) {
+        let (done, waiting) = tokio::sync::oneshot::channel();
+        let drain = self.drain.clone();
+        self.tasks.spawn(name, async move {
+            server.run(drain).await;
+            // Nobody waits where the node was dropped instead of stopped.
+            let _unheard = done.send(());
+        });
+        self.servers.push(waiting);
+    }
+
+    /// Leaves in order: unready, finish replies, finish flights, flush what is kept and what is
+    /// billed. Each step has its deadline; what was accepted is answered or told why not.
+    pub async fn stop(self) {
+        self.edge.health.ready(false);
+        tracing::info!("draining: not ready, still answering");
+        tokio::time::sleep(self.drain_ready).await;
+        self.drain.cancel();
+        for server in self.servers {
+            // An error means that the server's task has ended, which is what is waited for.
+            let _ended = server.await;
+        }
+        self.edge.closing.cancel();
+        if !self.tasks.end(END_PATIENCE).await {
+            tracing::warn!(
+                running = self.tasks.running(),
+                "some tasks did not end in time"
+            );
+        }
+        if !self.post.flush(END_PATIENCE).await {
+            tracing::warn!("ledger lines stay in the journal until the next start");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn bind(address: SocketAddr, variable: &str) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "cannot listen on {address}: is another program there? set {variable} to a free one"
+        )
+    })
+}

@@ -1,0 +1,379 @@
+//! The parts of a node, built from what it was told, each handed what it needs and nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use fgy_cluster::{Budget, Cluster, Control, FlightLimits, NodeId, Secret, Tasks};
+use http::HeaderValue;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::around::Surroundings;
+use super::folder::Folder;
+use super::gauges::NodeGauges;
+use crate::clock::Clock;
+use crate::config::{AccessLog, Auth, Limits, Settings};
+use crate::filler::keep::{self, Keep};
+use crate::filler::memory::{Memory, MemoryLimits};
+use crate::filler::{Filler, FillerLimits};
+use crate::gateway::Gateway;
+use crate::http::{AdminTokens, Edge, Health, ListenerLimits, RequestLimits};
+use crate::key::InstallationKey;
+use crate::ledger::journal::{self, Journal};
+use crate::ledger::post::{self, Post};
+use crate::ledger::price::PriceTable;
+use crate::ledger::price_file;
+use crate::metrics::Metrics;
+use crate::provider::{self, Patience, Provider, Providers};
+use crate::random::{self, Ids};
+use crate::rate::Rates;
+use crate::registry::{Command, Outcome, Registry, TenantSettings};
+use crate::settle::{self, Settler};
+use crate::store::{self, Stores};
+
+/// The name of the tenant that is there from the first start.
+const FIRST_TENANT: &str = "default";
+
+/// Everything a node is made of.
+pub(super) struct Parts {
+    pub(super) edge: Arc<Edge>,
+    pub(super) control: Control<Registry>,
+    pub(super) stores: Stores,
+    pub(super) tokens: AdminTokens,
+    pub(super) post: Arc<Post>,
+    pub(super) tasks: Tasks,
+    pub(super) first_key: Option<String>,
+    filler: Arc<Filler>,
+    keep: Arc<Keep>,
+    journal: Arc<Journal>,
+}
+
+impl Parts {
+    pub(super) async fn build(settings: &Settings, folder: &Folder) -> Result<Parts> {
+        let (clock, tasks, limits) = (Clock, Tasks::new(), &settings.limits);
+        let stores = store::open(&settings.store, &store::Settings::default()).await?;
+        let installation = Arc::new(installation_key(folder, &stores).await?);
+        let control = Control::<Registry>::solo(folder.join("registry.json")).await?;
+        let first_key = first_tenant(&control, &installation, settings, clock).await?;
+        let journal_settings = journal::Settings {
+            journal_bytes_max: limits.journal_bytes_max,
+            ..journal::Settings::default()
+        };
+        let journal = Arc::new(Journal::open(&folder.join("journal"), journal_settings)?);
+        let post = Post::new(
+            journal.clone(),
+            stores.ledger.clone(),
+            post::Settings::default(),
+        );
+        let keep = Arc::new(Keep::new(
+            stores.entries.clone(),
+            Arc::new(Surroundings {
+                clock,
+                control: control.clone(),
+            }),
+            keep::Settings {
+                queue_bytes_max: limits.keep_queue_bytes_max as usize,
+                ..keep::Settings::default()
+            },
+        ));
+        let providers = providers(settings)?;
+        let filler = Arc::new(Filler::new(
+            Memory::new(memory_limits(limits)),
+            (stores.entries.clone(), keep.clone()),
+            providers.clone(),
+            control.clone(),
+            clock,
+            filler_limits(limits),
+        ));
+        let me = node_id(settings, folder)?;
+        let cluster = Arc::new(Cluster::solo(
+            me.clone(),
+            filler.clone(),
+            flight_limits(limits),
+            Budget::new(limits.inflight_bytes_max),
+            tasks.clone(),
+        ));
+        let settler = Arc::new(Settler {
+            node: me.clone(),
+            journal: journal.clone(),
+            prices: arc_swap::ArcSwap::from_pointee(prices(settings)?),
+            metrics: Arc::new(Metrics::default()),
+            clock,
+            access_log: match settings.access_log {
+                AccessLog::Sampled => settle::AccessLog::Sampled,
+                AccessLog::All => settle::AccessLog::All,
+            },
+        });
+        let edge = Arc::new(Edge {
+            gateway: Gateway {
+                cluster,
+                providers,
+                control: control.clone(),
+                installation,
+                clock,
+                patience: Duration::from_secs(limits.provider_first_byte_seconds_max),
+                items_max: limits.embedding_items_max as usize,
+            },
+            settler,
+            ids: Ids::draw()?,
+            rates: Rates::default(),
+            clock,
+            limits: RequestLimits {
+                body_bytes_max: limits.body_bytes_max as usize,
+                body_patience: Duration::from_secs(limits.body_chunk_seconds_max),
+            },
+            health: Health::default(),
+            closing: CancellationToken::new(),
+            node: HeaderValue::from_str(me.as_str())
+                .context("the node's name must be plain text")?,
+            places: tokio::sync::Semaphore::new(limits.requests_inflight_max as usize),
+        });
+        let tokens = tokens(settings, folder)?;
+        let post = Arc::new(post);
+        Ok(Parts {
+            edge,
+            control,
+            stores,
+            tokens,
+            post,
+            tasks,
+            first_key,
+            filler,
+            keep,
+            journal,
+        })
+    }
+
+    pub(super) fn gauges(&self) -> NodeGauges {
+        NodeGauges {
+            cluster: self.edge.gateway.cluster.clone(),
+            filler: self.filler.clone(),
+            keep: self.keep.clone(),
+            journal: self.journal.clone(),
+            post: self.post.clone(),
+            tasks: self.tasks.clone(),
+        }
+    }
+
+    /// Starts what goes on beside the requests. A part that panics is started again.
+    pub(super) fn run_in_background(&self, sweep_every: Duration, pause: Duration) {
+        let stop = self.tasks.stopping();
+        let (keep, ending) = (self.keep.clone(), stop.clone());
+        self.tasks
+            .keep_running("keep", pause, move || keep.clone().run(ending.clone()));
+        let (journal, ending) = (self.journal.clone(), stop.clone());
+        self.tasks.keep_running("journal", pause, move || {
+            journal.clone().run(ending.clone())
+        });
+        let (post, ending) = (self.post.clone(), stop.clone());
+        self.tasks
+            .keep_running("post", pause, move || post.clone().run(ending.clone()));
+        let filler = self.filler.clone();
+        self.tasks.keep_running("sweep", pause, move || {
+            sweep(filler.clone(), stop.clone(), sweep_every)
+        });
+    }
+}
+
+async fn sweep(filler: Arc<Filler>, stop: CancellationToken, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        filler.sweep();
+    }
+}
+
+/// The store's key, copied into the folder; the copy where the store is away.
+async fn installation_key(folder: &Folder, stores: &Stores) -> Result<InstallationKey> {
+    let copy = folder.installation_key()?;
+    let candidate = match copy {
+        Some(copy) => copy,
+        None => random::bytes()?,
+    };
+    let key = match (stores.installation.installation_key(candidate).await, copy) {
+        (Ok(key), _) => key,
+        (Err(error), Some(copy)) => {
+            tracing::warn!(%error, "the store is away: starting with the copy of its key");
+            copy
+        }
+        (Err(error), None) => return Err(error).context("the first start needs the store"),
+    };
+    if copy != Some(key) {
+        folder.keep_installation_key(&key)?;
+    }
+    Ok(InstallationKey::new(key))
+}
+
+/// The tenant that is there from the first start, and the key it was given, if it was made here.
+async fn first_tenant(
+    control: &Control<Registry>,
+    installation: &InstallationKey,
+    settings: &Settings,
+    clock: Clock,
+) -> Result<Option<String>> {
+    let at = clock.now();
+    let given = settings.bootstrap_key.as_ref().map(Secret::reveal);
+    let given = given.map(|key| String::from_utf8_lossy(key).into_owned());
+    let is_new = control.state().tenants().is_empty();
+    if is_new {
+        let id = FIRST_TENANT.into();
+        let settings = TenantSettings::default();
+        let name = FIRST_TENANT.into();
+        propose(
+            control,
+            Command::CreateTenant {
+                id,
+                name,
+                settings,
+                at,
+            },
+        )
+        .await?;
+    }
+    let (key, made) = match (given, is_new) {
+        (Some(key), _) => (key, false),
+        (None, true) => (random::tenant_key()?, true),
+        (None, false) => return Ok(None),
+    };
+    if control.state().tenant(FIRST_TENANT).is_some() {
+        let (tenant, digest) = (FIRST_TENANT.into(), installation.key_digest(&key).into());
+        propose(
+            control,
+            Command::AddKey {
+                tenant,
+                digest,
+                agent: None,
+                at,
+            },
+        )
+        .await?;
+    }
+    Ok(made.then_some(key))
+}
+
+async fn propose(control: &Control<Registry>, command: Command) -> Result<()> {
+    match control.propose(command).await? {
+        (_, Outcome::Refused(refusal)) => anyhow::bail!("{refusal}"),
+        _ => Ok(()),
+    }
+}
+
+fn node_id(settings: &Settings, folder: &Folder) -> Result<NodeId> {
+    if let Some(name) = &settings.node_id {
+        return Ok(NodeId::from(&**name));
+    }
+    let made = folder.node_id(|| Ok(format!("node-{}", &random::token()?[..8])))?;
+    Ok(NodeId::from(made.as_str()))
+}
+
+fn tokens(settings: &Settings, folder: &Folder) -> Result<AdminTokens> {
+    let admin = match &settings.admin_token {
+        Some(token) => token.clone(),
+        None => Secret::new(folder.admin_token(|| Ok(random::token()?))?.as_bytes()),
+    };
+    Ok(AdminTokens {
+        admin,
+        read: settings.admin_read_token.clone(),
+    })
+}
+
+fn providers(settings: &Settings) -> Result<Providers> {
+    let limits = &settings.limits;
+    let patience = Patience {
+        connect: Duration::from_secs(limits.provider_connect_seconds_max),
+        first_byte: Duration::from_secs(limits.provider_first_byte_seconds_max),
+        chunk: Duration::from_secs(limits.provider_chunk_seconds_max),
+        idle_connections_max: limits.provider_idle_connections_max as usize,
+    };
+    let default = Provider::new("default", &settings.upstream, provider::Auth::Caller)?;
+    let others = settings.providers.iter().map(|(name, told)| {
+        let auth = match told.auth {
+            Auth::None => provider::Auth::None,
+            Auth::Caller | Auth::Operator => provider::Auth::Caller,
+        };
+        let made = Provider::new(name, &told.base_url, auth)?;
+        let forward_headers = told
+            .forward_headers
+            .iter()
+            .map(|name| name.to_string())
+            .collect();
+        Ok(Provider {
+            forward_headers,
+            ..made
+        })
+    });
+    let others = others.collect::<Result<Vec<_>>>()?;
+    // Told once in the process; a second node in it finds it told.
+    let _told = rustls::crypto::ring::default_provider().install_default();
+    Ok(Providers::new(default, others, patience)?)
+}
+
+fn prices(settings: &Settings) -> Result<PriceTable> {
+    let built_in = price_file::built_in();
+    let Some(path) = &settings.prices else {
+        return Ok(built_in.clone());
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the prices in {}", path.display()))?;
+    let own = price_file::parse(&text).map_err(|mistakes| {
+        let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}:\n{}", path.display(), mistakes.join("\n"))
+    })?;
+    Ok(built_in.overlaid(own.version, &own.models))
+}
+
+/// What the public listener speaks.
+pub(super) fn tls(settings: &Settings) -> Result<Option<TlsAcceptor>> {
+    let Some(files) = &settings.tls else {
+        return Ok(None);
+    };
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.cert)
+        .and_then(Iterator::collect)
+        .with_context(|| format!("no certificates in {} (FGY_TLS_CERT)", files.cert.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)
+        .with_context(|| format!("no private key in {} (FGY_TLS_KEY)", files.key.display()))?;
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("FGY_TLS_CERT and FGY_TLS_KEY do not belong together")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Some(TlsAcceptor::from(Arc::new(config))))
+}
+
+pub(super) fn listener_limits(limits: &Limits) -> ListenerLimits {
+    ListenerLimits {
+        connections_max: limits.connections_max as usize,
+        header_bytes_max: limits.header_bytes_max as usize,
+        header_seconds_max: limits.header_seconds_max,
+        idle_seconds_max: limits.idle_seconds_max,
+        drain_seconds: limits.drain_seconds,
+    }
+}
+
+fn memory_limits(limits: &Limits) -> MemoryLimits {
+    MemoryLimits {
+        owned_bytes_max: limits.memory_bytes_max,
+        guest_bytes_max: limits.memory_guest_bytes_max,
+        tenant_percent_max: limits.tenant_memory_percent_max as u8,
+    }
+}
+
+fn flight_limits(limits: &Limits) -> FlightLimits {
+    FlightLimits {
+        flights_max: limits.flights_max as usize,
+        listeners_per_flight_max: limits.listeners_per_flight_max as usize,
+        tape_bytes_max: limits.tape_bytes_max as usize,
+    }
+}
+
+fn filler_limits(limits: &Limits) -> FillerLimits {
+    FillerLimits {
+        store_patience: Duration::from_millis(150),
+        orphan_patience: Duration::from_secs(30),
+        answer_bytes_max: limits.tape_bytes_max as usize,
+        refusal_bytes_max: 64 * 1024,
+        event_bytes_max: 1024 * 1024,
+    }
+}

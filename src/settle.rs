@@ -1,0 +1,256 @@
+//! One bill and one count for every reply, whatever becomes of it: a settlement is opened with the
+//! request and told what it hears; when it is closed or dropped it writes one line to the journal
+//! before the caller has the last byte. It never waits, and a line that finds no room is counted
+//! and never billed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fgy_cluster::{Key, NodeId};
+use tokio::time::Instant;
+
+use crate::answer::event::Tally;
+use crate::answer::usage::Usage;
+use crate::clock::Clock;
+use crate::ledger::journal::Journal;
+use crate::ledger::line::{Amounts, Line, LineId, Outcome};
+use crate::ledger::money::{BasisPoints, NanoUsd};
+use crate::ledger::price::PriceTable;
+use crate::metrics::Metrics;
+use crate::names::Name;
+use crate::problem::Problem;
+use crate::registry::Tenant;
+
+/// What every settlement needs.
+pub struct Settler {
+    /// This node.
+    pub node: NodeId,
+    /// Where lines go.
+    pub journal: Arc<Journal>,
+    /// What tokens cost.
+    pub prices: arc_swap::ArcSwap<PriceTable>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Which requests leave a line in the log.
+    pub access_log: AccessLog,
+}
+
+/// Which requests leave a line in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Misses and errors, and one hit in a thousand.
+    Sampled,
+    /// Every one.
+    All,
+}
+
+/// What is known of a request from the start.
+#[derive(Clone)]
+pub struct Opening {
+    /// Names the reply.
+    pub id: LineId,
+    /// When the request came in.
+    pub began: Instant,
+    /// Who pays.
+    pub tenant: Arc<Tenant>,
+    /// The agent; `""`: none.
+    pub agent: Name,
+    /// Where it was sent: one of ours, or `other`.
+    pub path: &'static str,
+    /// Digest of the caller's `Idempotency-Key`.
+    pub idempotency: Option<[u8; 32]>,
+}
+
+/// The open bill of one reply.
+pub struct Settlement {
+    settler: Arc<Settler>,
+    opening: Opening,
+    namespace: Name,
+    model: Name,
+    outcome: Outcome,
+    reason: Cow<'static, str>,
+    key: Option<Key>,
+    status: u16,
+    similarity_bp: Option<u16>,
+    usage: Usage,
+    /// What was not paid for of an answer that was paid for in part.
+    saved_part: Option<Usage>,
+    complete: bool,
+    delivered: bool,
+}
+
+impl Settler {
+    /// Opens the bill of a reply. Until it is told otherwise the request was refused.
+    pub fn open(self: &Arc<Settler>, opening: Opening) -> Settlement {
+        Settlement {
+            settler: self.clone(),
+            opening,
+            namespace: Name::default(),
+            model: Name::default(),
+            outcome: Outcome::Refused,
+            reason: Cow::Borrowed(""),
+            key: None,
+            status: 0,
+            similarity_bp: None,
+            usage: Usage::default(),
+            saved_part: None,
+            complete: false,
+            delivered: false,
+        }
+    }
+}
+
+impl Settlement {
+    /// Names the reply.
+    pub fn id(&self) -> LineId {
+        self.opening.id
+    }
+
+    /// What was known from the start.
+    pub fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// What was asked for, and under which key.
+    pub fn asked(&mut self, model: Name, namespace: Name, key: Option<Key>) {
+        self.model = model;
+        self.namespace = namespace;
+        self.key = key;
+    }
+
+    /// What became of it.
+    pub fn became(
+        &mut self,
+        outcome: Outcome,
+        reason: Cow<'static, str>,
+        similarity_bp: Option<u16>,
+    ) {
+        self.outcome = outcome;
+        self.reason = reason;
+        self.similarity_bp = similarity_bp;
+    }
+
+    /// The request got no answer: closes the bill and hands the problem on.
+    pub fn refused(mut self, problem: Problem) -> Problem {
+        self.became(Outcome::Refused, problem.token().into(), None);
+        problem
+    }
+
+    /// A part of the answer was kept: what its tokens would have cost is saved.
+    pub fn saved_part(&mut self, usage: Usage) {
+        self.saved_part = Some(usage);
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.settler.node.clone()
+    }
+
+    /// The status the caller is told.
+    pub fn status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// What the answer took, and whether it came to its own end.
+    pub fn tallied(&mut self, tally: &Tally) {
+        self.usage = tally.usage.unwrap_or(Usage {
+            estimated: true,
+            ..Usage::default()
+        });
+        self.complete = tally.complete;
+    }
+
+    /// What this reply saves if it is delivered: known once it is tallied.
+    pub fn saving(&self) -> Amounts {
+        self.amounts(true)
+    }
+
+    fn amounts(&self, delivered: bool) -> Amounts {
+        let (delivered, prices) = (delivered && self.complete, self.settler.prices.load());
+        let share = BasisPoints(self.opening.tenant.settings.share_basis_points);
+        let priced =
+            |outcome, usage| Amounts::of(outcome, delivered, &self.model, usage, &prices, share);
+        let whole = priced(self.outcome, &self.usage);
+        match &self.saved_part {
+            None => whole,
+            Some(part) => Amounts {
+                cost: whole.cost,
+                ..priced(Outcome::Hit, part)
+            },
+        }
+    }
+
+    /// The caller's connection has asked for the last frame: it is settled before it is sent.
+    pub fn deliver(mut self) {
+        self.delivered = true;
+    }
+
+    fn line(&self, amounts: &Amounts) -> Line {
+        Line {
+            id: self.opening.id,
+            at: self.settler.clock.now(),
+            tenant: self.opening.tenant.id.clone(),
+            agent: self.opening.agent.clone(),
+            namespace: self.namespace.clone(),
+            model: self.model.clone(),
+            path: self.opening.path.into(),
+            outcome: self.outcome,
+            reason: self.reason.as_ref().into(),
+            key: self.key,
+            status: self.status,
+            delivered: self.delivered && self.complete,
+            usage: self.usage,
+            price_version: self.settler.prices.load().version,
+            priced: amounts.priced,
+            cost: amounts.cost,
+            saved: amounts.saved,
+            fee: amounts.fee,
+            embedding: NanoUsd::ZERO,
+            idempotency: self.opening.idempotency,
+            similarity_bp: self.similarity_bp,
+        }
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        let amounts = self.amounts(self.delivered);
+        if self.settler.journal.append(&self.line(&amounts)).is_err() {
+            self.settler.metrics.unbilled();
+        }
+        let took = self.opening.began.elapsed();
+        let path = self.opening.path;
+        self.settler
+            .metrics
+            .ended(self.outcome, &self.reason, path, took, amounts.saved.0);
+        if self.is_logged() {
+            self.log(took);
+        }
+    }
+}
+
+impl Settlement {
+    fn is_logged(&self) -> bool {
+        // The ids count up: one in a thousand of them is one hit in a thousand.
+        let sampled = (self.opening.id.0 >> 32) % 1_000 == 0;
+        self.settler.access_log == AccessLog::All || self.outcome != Outcome::Hit || sampled
+    }
+
+    fn log(&self, took: Duration) {
+        tracing::info!(
+            target: "fgy::access",
+            id = %self.opening.id,
+            tenant = %self.opening.tenant.id,
+            agent = %self.opening.agent,
+            path = self.opening.path,
+            outcome = self.outcome.token(),
+            reason = %self.reason,
+            status = self.status,
+            delivered = self.delivered,
+            micros = took.as_micros() as u64,
+        );
+    }
+}
