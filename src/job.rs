@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::stamp::Stamp;
 use crate::names::Name;
 use crate::openai::request::Endpoint;
+use crate::policy::OnAbandon;
 
 /// A call to be made upstream.
 #[derive(Clone, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub struct Job {
     pub stamp: Stamp,
     /// For an answer made of items that are kept one by one: the items, in order.
     pub items: Vec<JobItem>,
+    /// What becomes of the call when nobody listens any more.
+    pub on_abandon: OnAbandon,
     /// The body to send.
     #[serde(skip)]
     pub body: Bytes,

@@ -133,10 +133,10 @@ impl Settlement {
         self.similarity_bp = similarity_bp;
     }
 
-    /// The request got no answer: closes the bill and hands the problem on.
-    pub fn refused(mut self, problem: Problem) -> Problem {
+    /// The request got no answer, and the caller is told so with this status.
+    pub fn refused(mut self, problem: &Problem, status: u16) {
         self.became(Outcome::Refused, problem.token().into(), None);
-        problem
+        self.status = status;
     }
 
     /// A part of the answer was kept: what its tokens would have cost is saved.

@@ -25,6 +25,7 @@ use crate::filler::memory::{Half, Kept, Memory};
 use crate::filler::record::Recorded;
 use crate::job::Job;
 use crate::openai::embeddings;
+use crate::policy::OnAbandon;
 use crate::provider::Providers;
 use crate::registry::Registry;
 use crate::store::{Entries, Put};
@@ -185,7 +186,7 @@ impl Filler {
         };
         let recorded = tokio::select! {
             recorded = self.record(&job, filling, &recorder) => recorded,
-            () = self.orphaned(&recorder) => Err(Fault::Abandoned),
+            () = self.orphaned(&recorder, job.on_abandon) => Err(Fault::Abandoned),
         };
         match recorded {
             Ok(recorded) => {
@@ -198,10 +199,12 @@ impl Filler {
     }
 
     /// Resolves when nobody has listened for as long as an orphan may go on.
-    async fn orphaned(&self, recorder: &Recorder) {
+    async fn orphaned(&self, recorder: &Recorder, on_abandon: OnAbandon) {
         loop {
             recorder.deserted().await;
-            tokio::time::sleep(self.limits.orphan_patience).await;
+            if on_abandon == OnAbandon::Finish {
+                tokio::time::sleep(self.limits.orphan_patience).await;
+            }
             if recorder.listeners() == 0 {
                 return;
             }

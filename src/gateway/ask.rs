@@ -14,7 +14,6 @@ use crate::ledger::line::Outcome;
 use crate::openai::request::Request;
 use crate::policy::{Asked, Directives, Facts, Policy, select};
 use crate::registry::{Registry, Tenant};
-use crate::settle::Settlement;
 
 /// One request on a cached path.
 #[derive(Clone, Copy)]
@@ -71,7 +70,7 @@ impl Ask<'_> {
     }
 }
 
-/// An answer and everything that is told with it.
+/// An answer and everything that is told with it; its bill stays open until it is delivered.
 pub struct Reply {
     /// What became of the request.
     pub outcome: Outcome,
@@ -99,6 +98,4 @@ pub struct Reply {
     pub stream: bool,
     /// Whether a streamed answer shall say its usage.
     pub include_usage: bool,
-    /// The open bill.
-    pub settlement: Settlement,
 }

@@ -41,7 +41,7 @@ impl Gateway {
         plan: CachePlan,
         question: Question,
         provider: &Provider,
-        bill: Settlement,
+        bill: &mut Settlement,
     ) -> Result<Answer, Problem> {
         let keys = question.keys();
         if keys.len() > self.items_max {
@@ -60,32 +60,25 @@ impl Gateway {
             return batch_reply(&plan, &question, &answers, Lot::hit(found), bill);
         }
         if plan.only_if_cached {
-            return self.not_kept(Reason::OnlyIfCached, bill);
+            return Err(Problem::NotKept);
         }
         if self.cannot_pay(&ask, provider) {
-            return Err(bill.refused(Problem::NoProviderKey));
+            return Err(Problem::NoProviderKey);
         }
-        let job = batch_job(&ask, &question, &missing, provider);
+        let job = batch_job(&ask, &plan, &question, &missing, provider);
         let want = self.batch_want(&ask, &plan, &job);
-        let fetched = match self.cluster.fetch(&want).await {
-            Ok(fetched) => fetched,
-            Err(fault) => return Err(bill.refused(fault.into())),
-        };
+        let fetched = self.cluster.fetch(&want).await?;
         let lot = Lot {
             found,
             of: keys.len(),
             part: fetched.part,
             aside: Aside::default(),
         };
-        let lot = match made_items(fetched, &job).await {
-            Ok((made, head)) => {
-                answers.extend(made);
-                Lot {
-                    aside: head.aside,
-                    ..lot
-                }
-            }
-            Err(problem) => return Err(bill.refused(problem)),
+        let (made, head) = made_items(fetched, &job).await?;
+        answers.extend(made);
+        let lot = Lot {
+            aside: head.aside,
+            ..lot
         };
         batch_reply(&plan, &question, &answers, lot, bill)
     }
@@ -159,7 +152,13 @@ fn missing(keys: &[Key], answers: &HashMap<Key, ItemAnswer>) -> Vec<usize> {
     (0..keys.len()).filter(wanted).collect()
 }
 
-fn batch_job(ask: &Ask<'_>, question: &Question, missing: &[usize], provider: &Provider) -> Job {
+fn batch_job(
+    ask: &Ask<'_>,
+    plan: &CachePlan,
+    question: &Question,
+    missing: &[usize],
+    provider: &Provider,
+) -> Job {
     let keys = question.keys();
     let items = missing.iter().map(|i| JobItem {
         key: keys[*i],
@@ -169,7 +168,7 @@ fn batch_job(ask: &Ask<'_>, question: &Question, missing: &[usize], provider: &P
     Job {
         items: items.collect(),
         body: embeddings_body(ask.request, missing),
-        ..question.job(ask, provider)
+        ..question.job(ask, plan, provider)
     }
 }
 
@@ -220,7 +219,7 @@ fn batch_reply(
     question: &Question,
     answers: &HashMap<Key, ItemAnswer>,
     lot: Lot,
-    mut bill: Settlement,
+    bill: &mut Settlement,
 ) -> Result<Answer, Problem> {
     let keys = question.keys();
     let items: Vec<&ItemAnswer> = keys.iter().filter_map(|key| answers.get(key)).collect();
@@ -274,7 +273,6 @@ fn batch_reply(
         player,
         stream: false,
         include_usage: false,
-        settlement: bill,
     }))
 }
 

@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::Gateway;
 use super::ask::Ask;
-use super::question::Question;
 use crate::answer::head::Head;
 use crate::answer::stamp::Millis;
 use crate::names::Name;
@@ -87,7 +86,7 @@ impl Gateway {
                 return Ok(explanation);
             }
         };
-        let question = Question::of(self, &registry, &ask, &plan, policy, whose, provider);
+        let question = self.question(&registry, &ask, &plan, policy, whose, provider);
         let tapes = self.cluster.look(&question.keys(), &plan.terms).await;
         let found = tapes.iter().filter(|tape| tape.is_some()).count();
         explanation.outcome = match (plan.look, found == tapes.len(), plan.only_if_cached) {

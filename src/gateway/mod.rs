@@ -59,24 +59,16 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers one request on a cached path.
-    pub async fn answer(&self, ask: Ask<'_>, bill: Settlement) -> Result<Answer, Problem> {
+    pub async fn answer(&self, ask: Ask<'_>, bill: &mut Settlement) -> Result<Answer, Problem> {
         let registry = self.control.state();
         let policy = ask.policy(&registry, &bill.opening().tenant, &bill.opening().agent);
         let provider = self.provider(&ask)?;
         let plan = match decide(policy, &ask.facts(), ask.directives) {
             Plan::Cache(plan) => plan,
             Plan::Bypass(reason) => return self.pass_body(ask, provider, reason, bill).await,
-            Plan::Unanswerable(reason) => return self.not_kept(reason, bill),
+            Plan::Unanswerable(_) => return Err(Problem::NotKept),
         };
-        let question = Question::of(
-            self,
-            &registry,
-            &ask,
-            &plan,
-            policy,
-            bill.opening(),
-            provider,
-        );
+        let question = self.question(&registry, &ask, &plan, policy, bill.opening(), provider);
         if ask.request.input.count() > 0 {
             return self.answer_batch(ask, plan, question, provider, bill).await;
         }
@@ -90,15 +82,15 @@ impl Gateway {
             let kept = self.look(&question, &plan).await;
             return match kept {
                 Some(fetched) => reply(&ask, &plan, &question, fetched, bill),
-                None if plan.only_if_cached => self.not_kept(Reason::OnlyIfCached, bill),
-                None => Err(bill.refused(Problem::NoProviderKey)),
+                None if plan.only_if_cached => Err(Problem::NotKept),
+                None => Err(Problem::NoProviderKey),
             };
         }
         let want = self.want(&ask, &plan, &question, provider);
         match self.cluster.fetch(&want).await {
             Ok(fetched) => reply(&ask, &plan, &question, fetched, bill),
             Err(Fault::NoRoom) => self.pass_body(ask, provider, Reason::Memory, bill).await,
-            Err(fault) => Err(bill.refused(fault.into())),
+            Err(fault) => Err(fault.into()),
         }
     }
 
@@ -111,11 +103,6 @@ impl Gateway {
     /// Whether a call could not be paid for: then only what is kept can answer.
     fn cannot_pay(&self, ask: &Ask<'_>, provider: &Provider) -> bool {
         provider.auth == Auth::Caller && ask.provider_auth.is_none()
-    }
-
-    fn not_kept<T>(&self, reason: Reason, mut bill: Settlement) -> Result<T, Problem> {
-        bill.became(Outcome::Refused, reason.as_str().into(), None);
-        Err(Problem::NotKept)
     }
 
     /// A kept answer from anywhere, without a flight.
@@ -153,7 +140,7 @@ impl Gateway {
             key: question.key(),
             terms: plan.terms,
             join: if plan.join { Join::Owned } else { Join::Alone },
-            job: question.job(ask, provider).encode(),
+            job: question.job(ask, plan, provider).encode(),
             credential: self.installation.credential(secret.as_ref()),
             secret,
             wish: plan.keep.map_or(0, |keep| keep.ttl_millis),
@@ -169,7 +156,7 @@ fn reply(
     plan: &CachePlan,
     question: &Question,
     fetched: Fetched,
-    mut bill: Settlement,
+    bill: &mut Settlement,
 ) -> Result<Answer, Problem> {
     let head = Head::decode(&fetched.head).map_err(|_| Problem::Internal)?;
     let (outcome, similarity_bp) = outcome(&head, fetched.part, plan);
@@ -199,7 +186,6 @@ fn reply(
         player: fetched.player,
         stream: ask.request.stream,
         include_usage: ask.request.include_usage,
-        settlement: bill,
     }))
 }
 

@@ -77,8 +77,6 @@ pub struct Passed {
     pub body: BoxStream<'static, Result<Bytes, CallFault>>,
     /// Why it was passed through.
     pub reason: &'static str,
-    /// The open bill.
-    pub settlement: Settlement,
 }
 
 impl Gateway {
@@ -87,7 +85,7 @@ impl Gateway {
         &self,
         ask: PassAsk<'_>,
         body: impl futures_util::Stream<Item = Result<Bytes, E>> + Send + 'static,
-        bill: Settlement,
+        bill: &mut Settlement,
     ) -> Result<Passed, Problem>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
@@ -115,7 +113,7 @@ impl Gateway {
         ask: Ask<'_>,
         provider: &Provider,
         reason: Reason,
-        mut bill: Settlement,
+        bill: &mut Settlement,
     ) -> Result<Answer, Problem> {
         bill.asked(ask.request.model.as_ref().into(), Default::default(), None);
         let mut headers = HeaderMap::new();
@@ -145,29 +143,25 @@ impl Gateway {
         headers: &HeaderMap,
         provider: &Provider,
         reason: Reason,
-        mut bill: Settlement,
+        bill: &mut Settlement,
     ) -> Result<Passed, Problem> {
         let secret = headers
             .get("x-provider-auth")
             .map(|value| fgy_cluster::Secret::new(value.as_bytes()));
         if provider.auth == Auth::Caller && secret.is_none() {
-            return Err(bill.refused(Problem::NoProviderKey));
+            return Err(Problem::NoProviderKey);
         }
         let call = Call {
             secret: secret.as_ref(),
             ..call
         };
-        let arriving = match self.providers.send(provider, call).await {
-            Ok(arriving) => arriving,
-            Err(fault) => return Err(bill.refused(fault.into())),
-        };
+        let arriving = self.providers.send(provider, call).await?;
         bill.became(Outcome::Bypass, reason.as_str().into(), None);
         Ok(Passed {
             status: arriving.status,
             headers: end_to_end(&arriving.headers),
             body: arriving.into_pieces().boxed(),
             reason: reason.as_str(),
-            settlement: bill,
         })
     }
 }

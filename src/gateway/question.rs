@@ -54,9 +54,10 @@ struct Item {
     epoch: u64,
 }
 
-impl Question {
-    pub(super) fn of(
-        gateway: &Gateway,
+impl Gateway {
+    /// Makes the key: the one place that does.
+    pub(super) fn question(
+        &self,
         registry: &Registry,
         ask: &Ask<'_>,
         plan: &CachePlan,
@@ -101,7 +102,7 @@ impl Question {
                 epoch,
                 canonical,
             };
-            settled(&gateway.installation, registry, &parts)
+            settled(&self.installation, registry, &parts)
         };
         let count = ask.request.input.count();
         let items = if count == 0 {
@@ -123,10 +124,12 @@ impl Question {
             agent,
             namespace: plan.namespace.clone(),
             policy: policy.name.clone(),
-            began: gateway.clock.now(),
+            began: self.clock.now(),
         }
     }
+}
 
+impl Question {
     /// The key of a question of one part.
     pub(super) fn key(&self) -> Key {
         self.items[0].key
@@ -158,7 +161,7 @@ impl Question {
     }
 
     /// How the answer is made.
-    pub(super) fn job(&self, ask: &Ask<'_>, provider: &Provider) -> Job {
+    pub(super) fn job(&self, ask: &Ask<'_>, plan: &CachePlan, provider: &Provider) -> Job {
         Job {
             provider: provider.name.clone(),
             endpoint: ask.request.endpoint,
@@ -167,6 +170,7 @@ impl Question {
             headers: upstream_headers(ask.headers, provider),
             stamp: self.stamp(0),
             items: Vec::new(),
+            on_abandon: plan.on_abandon,
             body: upstream_body(ask.request, ask.raw, ask.request.stream),
         }
     }

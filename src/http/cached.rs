@@ -19,14 +19,18 @@ use crate::settle::{Opening, Settlement};
 /// Answers it.
 pub(super) async fn answer(edge: &Arc<Edge>, endpoint: Endpoint, request: Request) -> Response {
     let began = Instant::now();
-    let entered = match enter(edge, endpoint.path(), &request, began) {
-        Ok(entered) => entered,
+    let (mut bill, directives, _place) = match enter(edge, endpoint.path(), &request, began) {
+        Ok(Entered {
+            bill,
+            directives,
+            place,
+        }) => (bill, directives, place),
         Err(problem) => return edge.turned_away(endpoint.path(), began, &problem),
     };
-    let id = entered.bill.id();
-    match walk(edge, endpoint, request, entered).await {
-        Ok(response) => response,
-        Err(problem) => error::with_id(edge, id, &problem),
+    match walk(edge, endpoint, request, &directives, &mut bill).await {
+        Ok(Answer::Reply(reply)) => reply::response(edge, reply, bill).await,
+        Ok(Answer::Passed(passed)) => passthrough::response(edge, passed, bill),
+        Err(problem) => error::refuse(edge, bill, &problem),
     }
 }
 
@@ -34,50 +38,31 @@ async fn walk(
     edge: &Arc<Edge>,
     endpoint: Endpoint,
     request: Request,
-    entered: Entered<'_>,
-) -> Result<Response, Problem> {
-    let Entered {
-        directives,
-        bill,
-        place,
-    } = entered;
+    directives: &Directives,
+    bill: &mut Settlement,
+) -> Result<Answer, Problem> {
     if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return passthrough::pass(edge, Reason::Encoded, request, &directives, bill).await;
+        return passthrough::pass(edge, Reason::Encoded, request, directives, bill).await;
     }
     let (parts, body) = request.into_parts();
-    let limits = &edge.limits;
-    let raw = match body::whole(
-        &parts.headers,
-        body,
-        limits.body_bytes_max,
-        limits.body_patience,
-    )
-    .await
-    {
-        Ok(raw) => raw,
-        Err(problem) => return Err(bill.refused(problem)),
-    };
+    let (bytes_max, patience) = (edge.limits.body_bytes_max, edge.limits.body_patience);
+    let raw = body::whole(&parts.headers, body, bytes_max, patience).await?;
     let asked = match Asked::read(endpoint, &raw) {
         Ok(Reading::Understood(asked)) => asked,
         Ok(Reading::NotUnderstood(_)) => {
-            return passthrough::pass_whole(edge, &parts, raw, &directives, bill).await;
+            return passthrough::pass_whole(edge, &parts, raw, directives, bill).await;
         }
-        Err(malformed) => return Err(bill.refused(Problem::BadBody(malformed.to_string()))),
+        Err(malformed) => return Err(Problem::BadBody(malformed.to_string())),
     };
     let ask = Ask {
         request: &asked,
         raw: &raw,
         query: parts.uri.query(),
         headers: &parts.headers,
-        directives: &directives,
+        directives,
         provider_auth: parts.headers.get("x-provider-auth"),
     };
-    let response = match edge.gateway.answer(ask, bill).await? {
-        Answer::Reply(answer) => reply::response(edge, answer).await,
-        Answer::Passed(passed) => passthrough::response(edge, passed),
-    };
-    drop(place);
-    response
+    edge.gateway.answer(ask, bill).await
 }
 
 /// A request that was let in.

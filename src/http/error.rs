@@ -11,6 +11,7 @@ use crate::answer::aside::Aside;
 use crate::ledger::line::{LineId, Outcome};
 use crate::openai::error::ErrorBody;
 use crate::problem::Problem;
+use crate::settle::Settlement;
 
 /// When to come back to a node that is full or leaving.
 const RETRY_AFTER_SECONDS: u64 = 1;
@@ -43,6 +44,13 @@ pub(super) fn response(problem: &Problem) -> Response {
     if let Some(seconds) = retry_after(problem) {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
+}
+
+/// Closes the bill of a request that got no answer, and tells its caller.
+pub(super) fn refuse(edge: &Edge, bill: Settlement, problem: &Problem) -> Response {
+    let response = with_id(edge, bill.id(), problem);
+    bill.refused(problem, response.status().as_u16());
     response
 }
 

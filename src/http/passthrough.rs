@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::cached::{Entered, enter};
 use super::{Edge, error, reply};
 use crate::answer::event::Tally;
-use crate::gateway::{PassAsk, Passed};
+use crate::gateway::{Answer, PassAsk, Passed};
 use crate::ledger::line::Outcome;
 use crate::policy::{Directives, Reason};
 use crate::problem::Problem;
@@ -31,18 +31,19 @@ const OTHER: &str = "other";
 /// Passes a request on and its answer back.
 pub(super) async fn answer(edge: &Arc<Edge>, reason: Reason, request: Request) -> Response {
     let began = Instant::now();
-    let Entered {
-        directives,
-        bill,
-        place,
-    } = match enter(edge, OTHER, &request, began) {
-        Ok(entered) => entered,
+    let (mut bill, directives, _place) = match enter(edge, OTHER, &request, began) {
+        Ok(Entered {
+            bill,
+            directives,
+            place,
+        }) => (bill, directives, place),
         Err(problem) => return edge.turned_away(OTHER, began, &problem),
     };
-    let id = bill.id();
-    let passed = pass(edge, reason, request, &directives, bill).await;
-    drop(place);
-    passed.unwrap_or_else(|problem| error::with_id(edge, id, &problem))
+    match pass(edge, reason, request, &directives, &mut bill).await {
+        Ok(Answer::Passed(passed)) => response(edge, passed, bill),
+        Ok(Answer::Reply(reply)) => reply::response(edge, reply, bill).await,
+        Err(problem) => error::refuse(edge, bill, &problem),
+    }
 }
 
 /// Passes a request on with its body as it arrives.
@@ -51,22 +52,21 @@ pub(super) async fn pass(
     reason: Reason,
     request: Request,
     directives: &Directives,
-    bill: Settlement,
-) -> Result<Response, Problem> {
+    bill: &mut Settlement,
+) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
     if parts.headers.contains_key(header::UPGRADE) {
         let provider = edge
             .gateway
             .providers
             .address(directives.provider.as_deref());
-        return Err(bill.refused(Problem::Upgrade { provider }));
+        return Err(Problem::Upgrade { provider });
     }
-    let body = body.into_data_stream();
     let ask = ask(&parts, directives, reason);
     edge.gateway
-        .pass(ask, body, bill)
+        .pass(ask, body.into_data_stream(), bill)
         .await
-        .and_then(|passed| response(edge, passed))
+        .map(Answer::Passed)
 }
 
 /// Passes on a request whose body is here but is of a shape nobody here knows.
@@ -75,14 +75,11 @@ pub(super) async fn pass_whole(
     parts: &Parts,
     raw: Bytes,
     directives: &Directives,
-    bill: Settlement,
-) -> Result<Response, Problem> {
+    bill: &mut Settlement,
+) -> Result<Answer, Problem> {
     let body = futures_util::stream::iter([Ok::<Bytes, axum::Error>(raw)]);
     let ask = ask(parts, directives, Reason::NotUnderstood);
-    edge.gateway
-        .pass(ask, body, bill)
-        .await
-        .and_then(|passed| response(edge, passed))
+    edge.gateway.pass(ask, body, bill).await.map(Answer::Passed)
 }
 
 fn ask<'a>(parts: &'a Parts, directives: &'a Directives, reason: Reason) -> PassAsk<'a> {
@@ -97,13 +94,12 @@ fn ask<'a>(parts: &'a Parts, directives: &'a Directives, reason: Reason) -> Pass
 }
 
 /// The provider's answer, with our names on it.
-pub(super) fn response(edge: &Edge, passed: Passed) -> Result<Response, Problem> {
+pub(super) fn response(edge: &Edge, passed: Passed, mut settlement: Settlement) -> Response {
     let Passed {
         status,
         headers,
         body,
         reason,
-        mut settlement,
     } = passed;
     settlement.status(status.as_u16());
     let id = settlement.id();
@@ -119,7 +115,7 @@ pub(super) fn response(edge: &Edge, passed: Passed) -> Result<Response, Problem>
     }
     reply::name(own, edge, id);
     reply::cache_headers(own, Outcome::Bypass, reason);
-    Ok(response)
+    response
 }
 
 /// The provider's body on its way through; settled when it has come to its end.

@@ -20,7 +20,6 @@ use crate::answer::fold::Fold;
 use crate::answer::head::Shape;
 use crate::gateway::Reply;
 use crate::ledger::line::{LineId, Outcome};
-use crate::problem::Problem;
 use crate::settle::Settlement;
 
 const X_FGY_CACHE: HeaderName = HeaderName::from_static("x-fgy-cache");
@@ -35,34 +34,34 @@ pub(super) const X_FGY_PROVIDER_REQUEST_ID: HeaderName =
     HeaderName::from_static("x-fgy-provider-request-id");
 
 /// The response to an answer.
-pub(super) async fn response(edge: &Edge, mut reply: Reply) -> Result<Response, Problem> {
+pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Settlement) -> Response {
     let mut headers = HeaderMap::with_capacity(16);
-    name(&mut headers, edge, reply.settlement.id());
+    name(&mut headers, edge, bill.id());
     origin_headers(&mut headers, edge, &reply);
     provider_headers(&mut headers, &reply.aside);
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
-    reply.settlement.status(status.as_u16());
+    bill.status(status.as_u16());
     let body = if reply.stream {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        stream::body(reply)
+        stream::body(reply, bill)
     } else {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let (bytes, tally) = match plain(&mut reply.player, reply.shape).await {
             Ok(whole) => whole,
-            Err(fault) => return Err(reply.settlement.refused(fault.into())),
+            Err(fault) => return error::refuse(edge, bill, &fault.into()),
         };
-        reply.settlement.tallied(&tally);
-        saved_header(&mut headers, &reply.settlement);
+        bill.tallied(&tally);
+        saved_header(&mut headers, &bill);
         Body::new(Whole {
             bytes: Some(bytes),
-            settlement: Some(reply.settlement),
+            settlement: Some(bill),
         })
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
-    Ok(response)
+    response
 }
 
 /// Names the node and the ledger line, so that any node finds it.

@@ -23,12 +23,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const WRITE_BYTES: usize = 32 * 1024;
 
 /// The body of a streamed answer.
-pub(super) fn body(reply: Reply) -> Body {
+pub(super) fn body(reply: Reply, settlement: Settlement) -> Body {
     let playing = Playing {
         player: reply.player,
         reader: ChunkReader::new(),
         include_usage: reply.include_usage,
-        settlement: reply.settlement,
+        settlement,
     };
     Body::from_stream(futures_util::stream::unfold(
         Some(playing),
