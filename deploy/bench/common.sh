@@ -87,7 +87,8 @@ start_mock() {
 start_fgy() {
     fgy_port=$(free_port)
     admin_port=$(free_port)
-    export FGY_BOOTSTRAP_KEY=fgy_benchmark_key_0123456789
+    FGY_BOOTSTRAP_KEY=fgy_$(od -An -tx1 -N16 /dev/urandom | tr -d ' \n')
+    export FGY_BOOTSTRAP_KEY
     start fgy ${fgy_on:-} "$fgy" up --listen "127.0.0.1:$fgy_port" --admin-listen "127.0.0.1:$admin_port" \
         --data "$room/data" --upstream "http://127.0.0.1:$mock_port/v1" "$@"
     fgy_pid=$started

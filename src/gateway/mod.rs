@@ -95,8 +95,9 @@ impl Gateway {
     }
 
     fn provider(&self, ask: &Ask<'_>) -> Result<&Arc<Provider>, Problem> {
+        let (name, model) = (ask.directives.provider.as_deref(), &ask.request.model);
         self.providers
-            .named(ask.directives.provider.as_deref())
+            .choose(name, model)
             .ok_or(Problem::NoSuchProvider)
     }
 

@@ -29,7 +29,11 @@ pub(super) async fn answer(edge: &Arc<Edge>, endpoint: Endpoint, request: Reques
     };
     match walk(edge, endpoint, request, &directives, &mut bill).await {
         Ok(Answer::Reply(reply)) => reply::response(edge, reply, bill).await,
-        Ok(Answer::Passed(passed)) => passthrough::response(edge, passed, bill),
+        Ok(Answer::Passed(mut passed)) => {
+            // A cookie is one caller's, and this path's answers may be shared.
+            passed.headers.remove(header::SET_COOKIE);
+            passthrough::response(edge, passed, bill)
+        }
         Err(problem) => error::refuse(edge, bill, &problem),
     }
 }

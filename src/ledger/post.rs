@@ -17,6 +17,11 @@ use crate::store::{Error, Ledger};
 pub struct Settings {
     /// Lines posted together.
     pub batch_lines_max: usize,
+    /// How many times as long as a batch took the shipper rests after it: what requests need of
+    /// the processor is theirs first, and the journal holds what waits.
+    pub rest_factor: u32,
+    /// Waiting bytes above which it does not rest.
+    pub hurry_bytes: u64,
     /// How often the journal is looked into once it was empty.
     pub look_every: Duration,
     /// The first pause after a failure; each further one is twice as long.
@@ -32,7 +37,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            batch_lines_max: 512,
+            batch_lines_max: 2_048,
+            rest_factor: 5,
+            hurry_bytes: 512 << 20,
             look_every: Duration::from_millis(100),
             retry_first: Duration::from_millis(100),
             retry_max: Duration::from_secs(10),
@@ -86,7 +93,7 @@ impl Post {
     /// Ships what is in the journal now, for so long at most; tells whether all of it arrived.
     /// What did not stays in the journal for the next start.
     pub async fn flush(&self, wait_max: Duration) -> bool {
-        let emptied = tokio::time::timeout(wait_max, self.ship_all())
+        let emptied = tokio::time::timeout(wait_max, self.ship_all(0))
             .await
             .is_ok();
         if !emptied {
@@ -101,16 +108,20 @@ impl Post {
 
     async fn ship_for_ever(&self) {
         loop {
-            self.ship_all().await;
+            self.ship_all(self.settings.rest_factor).await;
             tokio::time::sleep(self.settings.look_every).await;
         }
     }
 
-    async fn ship_all(&self) {
+    async fn ship_all(&self, rest_factor: u32) {
         let mut pause = self.settings.retry_first;
         while let Some(batch) = self.journal.read(self.settings.batch_lines_max) {
+            let began = Instant::now();
             match self.ship(&batch).await {
-                Ok(()) => pause = self.settings.retry_first,
+                Ok(()) => {
+                    pause = self.settings.retry_first;
+                    self.rest(began.elapsed() * rest_factor).await;
+                }
                 Err(error) => {
                     self.failures.fetch_add(1, Ordering::Relaxed);
                     tracing::warn!(%error, ?pause, "ledger lines wait in the journal");
@@ -118,6 +129,12 @@ impl Post {
                     pause = (pause * 2).min(self.settings.retry_max);
                 }
             }
+        }
+    }
+
+    async fn rest(&self, pause: Duration) {
+        if !pause.is_zero() && self.journal.counts().waiting_bytes < self.settings.hurry_bytes {
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -15,7 +15,7 @@ use super::around::Surroundings;
 use super::folder::Folder;
 use super::gauges::NodeGauges;
 use crate::clock::Clock;
-use crate::config::{AccessLog, Auth, Limits, Settings};
+use crate::config::{AccessLog, Auth, Limits, ProviderKind, Settings};
 use crate::filler::keep::{self, Keep};
 use crate::filler::memory::{Memory, MemoryLimits};
 use crate::filler::{Filler, FillerLimits};
@@ -27,7 +27,8 @@ use crate::ledger::post::{self, Post};
 use crate::ledger::price::PriceTable;
 use crate::ledger::price_file;
 use crate::metrics::Metrics;
-use crate::provider::{self, Patience, Provider, Providers};
+use crate::policy::Glob;
+use crate::provider::{self, Patience, Provider, Providers, Wire};
 use crate::random::{self, Ids};
 use crate::rate::Rates;
 use crate::registry::{Command, Outcome, Registry, TenantSettings};
@@ -66,7 +67,10 @@ impl Parts {
         let post = Post::new(
             journal.clone(),
             stores.ledger.clone(),
-            post::Settings::default(),
+            post::Settings {
+                hurry_bytes: limits.journal_bytes_max / 2,
+                ..post::Settings::default()
+            },
         );
         let keep = Arc::new(Keep::new(
             stores.entries.clone(),
@@ -291,17 +295,28 @@ fn providers(settings: &Settings) -> Result<Providers> {
     let others = settings.providers.iter().map(|(name, told)| {
         let auth = match told.auth {
             Auth::None => provider::Auth::None,
-            Auth::Caller | Auth::Operator => provider::Auth::Caller,
+            Auth::Caller => provider::Auth::Caller,
+            Auth::Operator => anyhow::bail!(
+                "providers.{name}: auth = \"operator\" is not there yet: use \"caller\", or \
+                 \"none\" for a server without keys"
+            ),
         };
-        let made = Provider::new(name, &told.base_url, auth)?;
-        let forward_headers = told
-            .forward_headers
-            .iter()
-            .map(|name| name.to_string())
-            .collect();
         Ok(Provider {
-            forward_headers,
-            ..made
+            wire: match told.kind {
+                ProviderKind::OpenAi => Wire::OpenAi,
+                ProviderKind::Anthropic => Wire::Anthropic,
+            },
+            models: told
+                .models
+                .iter()
+                .map(|models| Glob::from(&**models))
+                .collect(),
+            forward_headers: told
+                .forward_headers
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            ..Provider::new(name, &told.base_url, auth)?
         })
     });
     let others = others.collect::<Result<Vec<_>>>()?;

@@ -8,9 +8,11 @@ use fgy_cluster::Secret;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{Auth, Provider, Providers};
+use super::{Auth, Provider, Providers, Wire};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What is sent.
 pub struct Call<'a> {
@@ -61,7 +63,10 @@ impl Providers {
         if provider.auth == Auth::Caller
             && let Some(secret) = call.secret
         {
-            headers.insert(AUTHORIZATION, authorization(secret)?);
+            match provider.wire {
+                Wire::OpenAi => headers.insert(AUTHORIZATION, sensitive(secret.reveal())?),
+                Wire::Anthropic => headers.insert(X_API_KEY, sensitive(bare(secret.reveal()))?),
+            };
         }
         let sent = self
             .client
@@ -82,11 +87,23 @@ impl Providers {
     }
 }
 
-/// The secret as it came, which is the whole value of `X-Provider-Auth`.
-fn authorization(secret: &Secret) -> Result<HeaderValue, CallFault> {
-    let mut value = HeaderValue::from_bytes(secret.reveal()).map_err(|_| CallFault::BadSecret)?;
+/// A secret as a header that no log shows.
+fn sensitive(secret: &[u8]) -> Result<HeaderValue, CallFault> {
+    let mut value = HeaderValue::from_bytes(secret).map_err(|_| CallFault::BadSecret)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The key without the scheme before it.
+fn bare(secret: &[u8]) -> &[u8] {
+    let scheme = secret
+        .get(..7)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"bearer "));
+    if scheme {
+        secret[7..].trim_ascii()
+    } else {
+        secret
+    }
 }
 
 fn fault(error: &reqwest::Error) -> CallFault {

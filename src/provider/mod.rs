@@ -13,6 +13,7 @@ use reqwest::Url;
 pub use call::{Arriving, Call, CallFault};
 
 use crate::names::Name;
+use crate::policy::Glob;
 
 /// How long each step of a call may take. There is no limit on a whole answer.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,15 @@ pub struct Patience {
     pub chunk: Duration,
     /// Connections kept open to one provider while nothing is asked.
     pub idle_connections_max: usize,
+}
+
+/// Which wire a provider speaks, as far as a call's own headers go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// The key is the whole `Authorization`.
+    OpenAi,
+    /// The key stands in `x-api-key`, without its scheme.
+    Anthropic,
 }
 
 /// Who pays a provider.
@@ -43,8 +53,12 @@ pub struct Provider {
     pub name: Name,
     /// Where it is, up to and including the version: `https://api.openai.com/v1`.
     pub base_url: Url,
+    /// Which wire it speaks.
+    pub wire: Wire,
     /// Who pays.
     pub auth: Auth,
+    /// The models asked of it where the caller names no provider.
+    pub models: Vec<Glob>,
     /// Headers of the caller that go upstream beside the usual ones, and join the key.
     pub forward_headers: Vec<String>,
 }
@@ -76,7 +90,9 @@ impl Provider {
         Ok(Provider {
             name: name.into(),
             base_url: url,
+            wire: Wire::OpenAi,
             auth,
+            models: Vec::new(),
             forward_headers: Vec::new(),
         })
     }
@@ -128,6 +144,17 @@ impl Providers {
             by_name: Arc::new(by_name),
             default,
         })
+    }
+
+    /// The provider of a request: the one it names, else the first whose models the asked one is
+    /// among, else the default.
+    pub fn choose(&self, name: Option<&str>, model: &str) -> Option<&Arc<Provider>> {
+        let serves =
+            |provider: &&Arc<Provider>| provider.models.iter().any(|models| models.matches(model));
+        match name {
+            Some(_) => self.named(name),
+            None => self.by_name.values().find(serves).or(Some(&self.default)),
+        }
     }
 
     /// Where a provider is, for telling a caller to go there itself.

@@ -10,7 +10,8 @@ fi
 room=$(mktemp -d)
 pids=()
 fgy=${FGY_BIN:-$here/../../target/debug/fgy}
-export FGY_BOOTSTRAP_KEY=fgy_clients_key_0123456789abcdef
+FGY_BOOTSTRAP_KEY=fgy_$(od -An -tx1 -N16 /dev/urandom | tr -d ' \n')
+export FGY_BOOTSTRAP_KEY
 # A proxy of this machine is not for the loopback.
 export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
 
