@@ -59,28 +59,43 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers one request on a cached path.
+    ///
+    /// What a hit never waits for is boxed: the future of a hit is made for every request, and is
+    /// small.
     pub async fn answer(&self, ask: Ask<'_>, bill: &mut Settlement) -> Result<Answer, Problem> {
         let registry = self.control.state();
         let policy = ask.policy(&registry, &bill.opening().tenant, &bill.opening().agent);
         let provider = self.provider(&ask)?;
         let plan = match decide(policy, &ask.facts(), ask.directives) {
             Plan::Cache(plan) => plan,
-            Plan::Bypass(reason) => return self.pass_body(ask, provider, reason, bill).await,
+            Plan::Bypass(reason) => {
+                return Box::pin(self.pass_body(ask, provider, reason, bill)).await;
+            }
             Plan::Unanswerable(_) => return Err(Problem::NotKept),
         };
         let question = self.question(&registry, &ask, &plan, policy, bill.opening(), provider);
         if ask.request.input.count() > 0 {
-            return self.answer_batch(ask, plan, question, provider, bill).await;
+            return Box::pin(self.answer_batch(ask, plan, question, provider, bill)).await;
         }
-        let key = question.key();
         if plan.look
-            && let Some(fetched) = self.cluster.peek(&key, &plan.terms)
+            && let Some(fetched) = self.cluster.peek(&question.key(), &plan.terms)
         {
             return reply(&ask, &plan, &question, fetched, bill);
         }
+        Box::pin(self.answer_unkept(ask, plan, question, provider, bill)).await
+    }
+
+    /// Not in this node's memory: in another's or in the store, in the air, or to be made.
+    async fn answer_unkept(
+        &self,
+        ask: Ask<'_>,
+        plan: CachePlan,
+        question: Question,
+        provider: &Arc<Provider>,
+        bill: &mut Settlement,
+    ) -> Result<Answer, Problem> {
         if plan.only_if_cached || self.cannot_pay(&ask, provider) {
-            let kept = self.look(&question, &plan).await;
-            return match kept {
+            return match self.look(&question, &plan).await {
                 Some(fetched) => reply(&ask, &plan, &question, fetched, bill),
                 None if plan.only_if_cached => Err(Problem::NotKept),
                 None => Err(Problem::NoProviderKey),

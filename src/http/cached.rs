@@ -46,7 +46,14 @@ async fn walk(
     bill: &mut Settlement,
 ) -> Result<Answer, Problem> {
     if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return passthrough::pass(edge, Reason::Encoded, request, directives, bill).await;
+        return Box::pin(passthrough::pass(
+            edge,
+            Reason::Encoded,
+            request,
+            directives,
+            bill,
+        ))
+        .await;
     }
     let (parts, body) = request.into_parts();
     let (bytes_max, patience) = (edge.limits.body_bytes_max, edge.limits.body_patience);
@@ -54,7 +61,7 @@ async fn walk(
     let asked = match Asked::read(endpoint, &raw) {
         Ok(Reading::Understood(asked)) => asked,
         Ok(Reading::NotUnderstood(_)) => {
-            return passthrough::pass_whole(edge, &parts, raw, directives, bill).await;
+            return Box::pin(passthrough::pass_whole(edge, &parts, raw, directives, bill)).await;
         }
         Err(malformed) => return Err(Problem::BadBody(malformed.to_string())),
     };

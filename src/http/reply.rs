@@ -2,6 +2,7 @@
 //! shape, plain here, streamed in `stream`. A plain body is settled when the connection takes it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -20,6 +21,7 @@ use crate::answer::fold::Fold;
 use crate::answer::head::Shape;
 use crate::gateway::Reply;
 use crate::ledger::line::{LineId, Outcome};
+use crate::problem::Problem;
 use crate::settle::Settlement;
 
 const X_FGY_CACHE: HeaderName = HeaderName::from_static("x-fgy-cache");
@@ -47,9 +49,15 @@ pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Settlement
         stream::body(reply, bill)
     } else {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let (bytes, tally) = match plain(&mut reply.player, reply.shape).await {
-            Ok(whole) => whole,
-            Err(fault) => return error::refuse(edge, bill, &fault.into()),
+        let sealed = match reply.player.sealed() {
+            Some(sealed) => sealed,
+            None => match Box::pin(end(&mut reply.player)).await {
+                Ok(sealed) => sealed,
+                Err(fault) => return error::refuse(edge, bill, &fault.into()),
+            },
+        };
+        let Ok((bytes, tally)) = plain(&sealed, reply.shape) else {
+            return error::refuse(edge, bill, &Problem::Internal);
         };
         bill.tallied(&tally);
         saved_header(&mut headers, &bill);
@@ -167,20 +175,22 @@ pub(super) fn provider_headers(headers: &mut HeaderMap, told: &Aside) {
     }
 }
 
-/// The whole answer as one JSON body, once it has come to its end.
-async fn plain(player: &mut Player, shape: Shape) -> Result<(Bytes, Tally), Fault> {
-    let sealed = loop {
+/// Hears a recording to its good end.
+async fn end(player: &mut Player) -> Result<Arc<Sealed>, Fault> {
+    loop {
         if let Some(sealed) = player.sealed() {
-            break sealed;
+            return Ok(sealed);
         }
-        if player.next().await?.is_none() {
-            continue;
-        }
-    };
-    let tally = Tally::decode(&sealed.last()).map_err(|_| Fault::Lost)?;
+        player.next().await?;
+    }
+}
+
+/// The whole answer as one JSON body, and what it took.
+fn plain(sealed: &Sealed, shape: Shape) -> Result<(Bytes, Tally), Malformed> {
+    let tally = Tally::decode(&sealed.last())?;
     let body = match shape {
         Shape::Plain => sealed.frame(1).slice(1..),
-        Shape::Events => folded(&sealed).map_err(|_| Fault::Lost)?,
+        Shape::Events => folded(sealed)?,
     };
     Ok((body, tally))
 }
