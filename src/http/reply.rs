@@ -78,11 +78,7 @@ pub(super) fn name(headers: &mut HeaderMap, edge: &Edge, id: LineId) {
     let mut text = Vec::with_capacity(edge.node.len() + 37);
     text.extend_from_slice(edge.node.as_bytes());
     text.push(b'.');
-    {
-        use std::io::Write as _;
-        // Writing to a vector cannot fail.
-        let _infallible = write!(text, "{id}");
-    }
+    text.extend_from_slice(&id.text());
     if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
         headers.insert(X_REQUEST_ID, value);
     }

@@ -19,21 +19,27 @@ use crate::names::{Name, TenantId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineId(pub u128);
 
-/// Eight, four, four, four and twelve hex digits, as UUIDs are written.
-impl fmt::Display for LineId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.0;
-        let (a, b, c) = ((id >> 96) as u32, (id >> 80) as u16, (id >> 64) as u16);
-        write!(
-            f,
-            "{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}",
-            (id >> 48) as u16,
-            id as u64 & MAC
-        )
+impl LineId {
+    /// The id as UUIDs are written: eight, four, four, four and twelve hex digits. It stands in
+    /// every answer's headers, so it is written without the machinery of formatting.
+    pub fn text(self) -> [u8; 36] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [b'-'; 36];
+        let places = (0..36).filter(|place| ![8, 13, 18, 23].contains(place));
+        for (nibble, place) in places.enumerate() {
+            let digit = (self.0 >> (124 - 4 * nibble)) & 0xf;
+            text[place] = DIGITS[digit as usize];
+        }
+        text
     }
 }
 
-const MAC: u64 = 0xffff_ffff_ffff;
+impl fmt::Display for LineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Digits and dashes are text.
+        f.write_str(std::str::from_utf8(&self.text()).unwrap_or_default())
+    }
+}
 
 impl Serialize for LineId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
