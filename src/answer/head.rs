@@ -160,7 +160,9 @@ mod tests {
             origin: Origin::Fresh,
             status: 200,
             filled: Millis(1_700_000_000_123),
+            kept_until: None,
             declined: Vec::new(),
+            aside: Aside::default(),
         };
         let near = Head {
             shape: Shape::Events,
@@ -170,7 +172,9 @@ mod tests {
             },
             status: 201,
             filled: Millis(u64::MAX),
+            kept_until: Some(Millis(1_700_000_060_000)),
             declined: vec!["vetoed-number".to_owned(), "embedder-busy".to_owned()],
+            aside: Aside(vec![("retry-after".to_owned(), "3".to_owned())]),
         };
         [fresh, near]
     }
@@ -218,7 +222,10 @@ mod tests {
         let bytes = heads()[0].encode();
         assert_eq!(
             &bytes[..],
-            [1, 0, 0, 200, 0, 123, 104, 229, 207, 139, 1, 0, 0]
+            [
+                1, 0, 0, 200, 0, 123, 104, 229, 207, 139, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                0
+            ]
         );
     }
 }
