@@ -3,8 +3,8 @@
 //! this hop or to this product.
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, TryStreamExt};
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -14,7 +14,7 @@ use super::{Answer, Gateway};
 use crate::ledger::line::Outcome;
 use crate::policy::Reason;
 use crate::problem::Problem;
-use crate::provider::{Auth, Call, CallFault, Provider};
+use crate::provider::{Auth, Call, CallFault, Provider, sent_on};
 use crate::settle::Settlement;
 
 /// Headers that concern one hop alone.
@@ -100,7 +100,7 @@ impl Gateway {
             path: ask.path,
             query: ask.query,
             headers,
-            body: reqwest::Body::wrap_stream(body.map_err(Into::into)),
+            body: sent_on(body),
             secret: None,
         };
         self.pass_on(call, ask.headers, provider, ask.reason, bill)

@@ -51,6 +51,16 @@ pub struct Arriving {
     chunk: Duration,
 }
 
+/// A body that goes upstream while it still arrives.
+pub fn sent_on<E>(
+    pieces: impl futures_util::Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> reqwest::Body
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    reqwest::Body::wrap_stream(pieces)
+}
+
 impl Providers {
     /// Sends one call and waits for the head of its answer.
     pub async fn send(&self, provider: &Provider, call: Call<'_>) -> Result<Arriving, CallFault> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-pub use call::{Arriving, Call, CallFault};
+pub use call::{Arriving, Call, CallFault, sent_on};
 
 use crate::names::Name;
 use crate::policy::Glob;
