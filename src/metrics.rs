@@ -83,6 +83,10 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts one request that has ended.
+    #[expect(
+        clippy::ptr_arg,
+        reason = "a borrowed token is counted without being copied"
+    )]
     pub fn ended(
         &self,
         outcome: Outcome,

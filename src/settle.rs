@@ -235,7 +235,7 @@ impl Drop for Settlement {
 impl Settlement {
     fn is_logged(&self) -> bool {
         // The ids count up: one in a thousand of them is one hit in a thousand.
-        let sampled = (self.opening.id.0 >> 32) % 1_000 == 0;
+        let sampled = (self.opening.id.0 >> 32).is_multiple_of(1_000);
         self.settler.access_log == AccessLog::All || self.outcome != Outcome::Hit || sampled
     }
 

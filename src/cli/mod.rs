@@ -37,7 +37,7 @@ struct Fgy {
 #[derive(Subcommand)]
 enum Command {
     /// A lone node: SQLite, no peers, nothing else to install
-    Up(up::UpArgs),
+    Up(Box<up::UpArgs>),
     /// A simulated provider, for demos, tests and benchmarks
     MockProvider(MockArgs),
     /// Tenants and their keys
@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command, environment: Environment) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up(args) => up::run(args, &environment).await,
+        Command::Up(args) => up::run(*args, &environment).await,
         Command::MockProvider(args) => mock_provider(&args).await,
         Command::Tenant(args) => tenant::run(args, &environment).await,
         Command::Policy(args) => policy::run(args, &environment).await,

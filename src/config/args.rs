@@ -5,6 +5,8 @@
 macro_rules! variables {
     ($($(#[doc = $doc:literal])+ $key:ident $env:literal $value:literal;)+) => {
         /// The flags of `fgy up` and `fgy serve`.
+        // Written for `--help`, where an address is no link and a placeholder no markup.
+        #[allow(rustdoc::bare_urls, rustdoc::invalid_html_tags)]
         #[derive(Clone, Default, clap::Args)]
         pub struct Args {
             $($(#[doc = $doc])+

@@ -1,6 +1,6 @@
 //! Money: what every reply cost, saved, and earned.
 //!
-//! The core is pure arithmetic ([`money`], [`price`], [`line`], [`statement`]). Around it,
+//! The core is pure arithmetic ([`money`], [`price`], [`mod@line`], [`statement`]). Around it,
 //! [`journal`] keeps a line on this machine before the last byte of its reply leaves, and
 //! [`post`] carries the lines to the store. A line is never changed and never deleted here.
 

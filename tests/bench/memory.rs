@@ -5,6 +5,7 @@
     missing_docs,
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::type_complexity,
     reason = "a benchmark"
 )]
 
@@ -108,7 +109,7 @@ fn bench(criterion: &mut Criterion) {
     let (memory, looked) = (ours.clone(), keys.clone());
     let work = move |number: u64| {
         black_box(memory.get(&looked[number as usize]));
-        if number % 16 == 0 {
+        if number.is_multiple_of(16) {
             memory.keep(
                 Half::Owned,
                 looked[number as usize],
@@ -126,7 +127,7 @@ fn bench(criterion: &mut Criterion) {
     let (cache, looked) = (theirs.clone(), keys.clone());
     let work = move |number: u64| {
         black_box(cache.get(&looked[number as usize]));
-        if number % 16 == 0 {
+        if number.is_multiple_of(16) {
             cache.insert(looked[number as usize], Arc::new((answer(), stamp())));
         }
     };
