@@ -1,0 +1,148 @@
+//! One home per outside crate, so that any of them can be replaced in a day: a crate that is not in
+//! the table, or is named outside its home, fails `tidy.rs`. The reasons stand in `Cargo.toml`.
+
+/// An outside crate and the only places that name it. A test may name what its subject may.
+pub(crate) type Home = (&'static str, &'static [&'static str]);
+
+/// Read with the reasons in `Cargo.toml`. `""` is everywhere.
+pub(crate) const HOMES: &[Home] = &[
+    // the vocabulary of the whole tree
+    ("fgy-cluster", &["src/", "cluster/tests/", "tests/"]),
+    ("bytes", &["src/", "cluster/", "tests/"]),
+    ("serde", &["src/", "cluster/"]),
+    ("serde_json", &["src/", "cluster/src/control/", "tests/"]),
+    // the runtime: every room of the shell, and no core
+    (
+        "tokio",
+        &[
+            "cluster/",
+            "src/cli/",
+            "src/filler/",
+            "src/http/",
+            "src/ledger/journal/",
+            "src/ledger/post",
+            "src/mock/",
+            "src/node/",
+            "src/provider/",
+            "src/settle.rs",
+            "src/store/",
+            "tests/",
+        ],
+    ),
+    (
+        "tokio-util",
+        &[
+            "cluster/src/tasks.rs",
+            "src/filler/keep",
+            "src/http/",
+            "src/ledger/journal/",
+            "src/ledger/post",
+            "src/node/",
+        ],
+    ),
+    (
+        "futures-util",
+        &[
+            "cluster/src/tasks.rs",
+            "src/gateway/pass.rs",
+            "src/http/",
+            "src/mock/",
+            "src/provider/",
+            "src/store/",
+            "tests/",
+        ],
+    ),
+    (
+        "tracing",
+        &[
+            "cluster/src/",
+            "src/cli/",
+            "src/filler/",
+            "src/http/",
+            "src/ledger/journal/",
+            "src/ledger/post.rs",
+            "src/node/",
+            "src/settle.rs",
+            "src/telemetry.rs",
+        ],
+    ),
+    ("anyhow", &["src/cli/", "src/node/"]),
+    (
+        "arc-swap",
+        &["cluster/src/control/", "src/node/", "src/settle.rs"],
+    ),
+    // in and out
+    ("axum", &["src/http/", "src/mock/", "tests/"]),
+    (
+        "http",
+        &[
+            "src/filler/record.rs",
+            "src/gateway/",
+            "src/http/",
+            "src/node/",
+            "src/provider/",
+        ],
+    ),
+    ("http-body", &["src/http/"]),
+    ("http-body-util", &["src/http/", "tests/"]),
+    ("hyper-util", &["src/http/server.rs"]),
+    ("rustls", &["src/cli/mod.rs", "src/node/parts.rs"]),
+    ("tokio-rustls", &["src/http/server.rs", "src/node/parts.rs"]),
+    (
+        "reqwest",
+        &["src/provider/", "src/cli/admin_client.rs", "tests/"],
+    ),
+    // places of one library each
+    ("sqlx", &["src/store/sqlite/"]),
+    ("quick_cache", &["src/filler/memory.rs"]),
+    ("memmap2", &["src/ledger/journal/segment.rs"]),
+    ("crc32fast", &["src/ledger/journal/segment.rs"]),
+    ("postcard", &["src/ledger/journal/record.rs"]),
+    ("getrandom", &["src/random.rs"]),
+    ("tracing-subscriber", &["src/telemetry.rs"]),
+    ("prometheus-client", &["src/metrics.rs"]),
+    ("saphyr-parser", &["src/policy/yaml.rs"]),
+    ("jiff", &["src/cli/purge.rs"]),
+    (
+        "toml",
+        &[
+            "src/config/file.rs",
+            "src/ledger/price_file.rs",
+            "tests/tidy",
+        ],
+    ),
+    ("clap", &["src/cli/", "src/config/", "src/mock/"]),
+    ("mimalloc", &["src/main.rs", "tests/bench/"]),
+    ("hashring", &["cluster/src/ring.rs"]),
+    ("siphasher", &["cluster/src/ring.rs"]),
+    ("dashmap", &["cluster/src/flight.rs"]),
+    (
+        "shuttle",
+        &["cluster/src/sync.rs", "cluster/tests/schedules.rs"],
+    ),
+    // digests and secrets
+    (
+        "blake3",
+        &[
+            "src/key.rs",
+            "src/ledger/journal/record.rs",
+            "src/ledger/statement/tests.rs",
+            "src/mock/calls.rs",
+            "src/registry/digest.rs",
+            "src/store/contract/",
+            "tests/",
+        ],
+    ),
+    (
+        "subtle",
+        &["src/http/admin/mod.rs", "src/registry/digest.rs"],
+    ),
+    ("zeroize", &["cluster/src/fill.rs", "src/key.rs"]),
+    // tests and benchmarks
+    ("criterion", &["tests/bench/"]),
+    ("moka", &["tests/bench/memory.rs"]),
+    (
+        "tempfile",
+        &["src/ledger/", "src/node/folder.rs", "src/store/", "tests/"],
+    ),
+];

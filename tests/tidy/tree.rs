@@ -1,0 +1,64 @@
+//! What may stand in the tree, and the exceptions with their reasons: top level, hosts, waits in
+//! tests, tests that are passed over, paths on a disk.
+
+/// What the design card asks for and has landed: direct dependencies of one of the two crates.
+pub(crate) const CARD: &[&str] = &[
+    "axum", "dashmap", "hashring", "reqwest", "serde", "sqlx", "tokio", "tracing",
+];
+
+/// What one sees at the top, and nothing else; not all of it is there yet.
+pub(crate) const TOP: &[&str] = &[
+    "CHANGELOG.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "cluster",
+    "deploy",
+    "fly.toml",
+    "jepsen-lite",
+    "migrations",
+    "src",
+    "tests",
+];
+
+/// Hosts that may be named: the loopback, placeholders, and what the product is about. A package
+/// mirror or a machine of someone's is not among them.
+pub(crate) const HOSTS: &[&str] = &[
+    "127.0.0.1",
+    "localhost",
+    "HOST",
+    "api.openai.com",
+    "deb.debian.org",
+    "github.com",
+    "mock",
+    "rustup.rs",
+    "user",
+    "www.apache.org",
+    "www.sqlite.org",
+    "x",
+];
+
+/// (file, reason): waits for the clock in a test, each with what makes it no guess.
+pub(crate) const SLEEPS: &[(&str, &str)] = &[
+    (
+        "src/filler/keep/tests.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+    (
+        "src/http/patient.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+];
+
+/// (file, reason): tests that `cargo test` passes over.
+pub(crate) const IGNORED: &[(&str, &str)] = &[(
+    "src/ledger/journal/tests.rs",
+    "the child that its parent test starts by name and kills",
+)];
+
+/// (file, reason): homes on a disk that are not somebody's.
+pub(crate) const PATHS: &[(&str, &str)] = &[
+    ("deploy/bare-root", "the home inside the root that it makes"),
+    ("tests/tidy.rs", "the rule itself"),
+];
