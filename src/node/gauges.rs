@@ -109,8 +109,6 @@ impl Gauges for NodeGauges {
                 "Times the ledger could not be written",
                 self.post.failures(),
             ),
-            ("lease_valid", "Whether this node may serve kept answers", 1),
-            ("ring_epoch", "The ring in force", 0),
             (
                 "task_panics",
                 "Background parts and flights ended by a panic",
