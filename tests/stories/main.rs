@@ -6,4 +6,9 @@
     reason = "a test ends where its ground is missing, and says which input it was at"
 )]
 
+mod coalesce;
 mod corpus;
+mod exact;
+mod failing;
+mod support;
+mod wishes;
