@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::support::crowd::{Heard, Shape, all_heard_one_call, asking, crowd, hear, judge};
 use crate::support::{CHAT, Live, Told, World, chat, payloads, streamed, together, until, with};
 
-const PACED: &str = "[[mock chunks=40 pace_ms=60]] count the waves";
+const PACED: &str = "[[mock chunks=12 pace_ms=200]] count the waves";
 
 async fn twenty(first: Shape, others: Shape) {
     let world = World::new().await;
@@ -43,7 +43,9 @@ async fn thousand(first: Shape, others: Shape) {
     let (led, heard) = crowd(&world, PACED, first, others, 999, over).await;
     all_heard_one_call(&world, 0, &led, &heard);
     if first == Shape::Stream {
-        judge(&world, &led, &heard, 10);
+        // A second of a provider that speaks five times a second: what a machine busy with a
+        // hundred other things may take. One that buffers to the end is eight behind and more.
+        judge(&world, &led, &heard, 5);
     }
 }
 

@@ -10,5 +10,6 @@ mod coalesce;
 mod corpus;
 mod exact;
 mod failing;
+mod streaming;
 mod support;
 mod wishes;

@@ -67,6 +67,12 @@ impl Ask {
         self
     }
 
+    /// The same request to another address, such as the provider's own.
+    pub(crate) fn at(mut self, url: String) -> Ask {
+        self.url = url;
+        self
+    }
+
     pub(crate) fn through(mut self, client: &Client) -> Ask {
         self.client = client.clone();
         self
