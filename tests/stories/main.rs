@@ -6,10 +6,12 @@
     reason = "a test ends where its ground is missing, and says which input it was at"
 )]
 
+mod billing;
 mod coalesce;
 mod corpus;
 mod exact;
 mod failing;
+mod headers;
 mod streaming;
 mod support;
 mod wishes;

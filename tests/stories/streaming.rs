@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Live, Told, World, chat, eventually, payloads, streamed, with};
+use crate::support::{Live, Told, World, chat, client_h2, eventually, payloads, streamed, with};
 
 /// Everything a stream may carry, each once.
 const KINDS: [&str; 8] = [
@@ -244,9 +244,9 @@ async fn a_replay_keeps_the_recorded_chunks_and_not_their_pace() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_slows_only_itself() {
     let world = World::new().await;
-    // More than any socket between takes up: whoever waits for this reader waits for ever.
-    let prompt = "[[mock chunks=64 pace_ms=5 answer_bytes=24000000]] a flood";
-    let mut slow: Live = world.stream(prompt).open().await;
+    // More than an HTTP/2 stream's window holds: whoever waits for this reader waits for ever.
+    let prompt = "[[mock chunks=64 pace_ms=5 answer_bytes=8000000]] a flood";
+    let mut slow: Live = world.stream(prompt).through(&client_h2()).open().await;
     assert_eq!(slow.cache(), "miss", "the slow one even leads");
     let first = slow.next().await.expect("a first event");
     let mut quick = world.stream(prompt).open().await;
@@ -254,10 +254,15 @@ async fn a_slow_reader_slows_only_itself() {
     let told = quick.rest().await;
     assert!(told.last().is_some_and(Told::is_done));
     let bytes: usize = told.iter().map(|told| told.data.len()).sum();
-    assert!(bytes > 24_000_000, "{bytes}");
+    assert!(bytes > 8_000_000, "{bytes}");
     assert_eq!(world.last_call().end(), fgy::mock::End::Complete);
     let again = world.chat(prompt).send().await;
     assert_eq!((again.cache(), world.calls()), ("hit", 1));
+    assert_eq!(
+        world.gauge("fgy_journal_lines").await,
+        2,
+        "the slow one is not through yet"
+    );
     // And when it reads on, all of it is there.
     let rest = slow.rest().await;
     assert_eq!(payloads(&[vec![first], rest].concat()), payloads(&told));

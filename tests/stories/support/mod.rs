@@ -118,6 +118,17 @@ impl World {
         made["key"].as_str().expect("a key, shown once").to_owned()
     }
 
+    /// What the command line says, asked about this node; it must succeed.
+    pub(crate) fn cli(&self, args: &[&str]) -> String {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_fgy"));
+        command.env("FGY_ADMIN_URL", &self.admin);
+        command.env("FGY_ADMIN_TOKEN", &self.token);
+        let output = command.args(args).output().expect("the binary");
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "fgy {args:?}: {complaint}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
     pub(crate) async fn policy(&self, yaml: &str) {
         self.administer("POST", "/policies", yaml).await;
     }
