@@ -58,13 +58,19 @@ pub(super) fn refuse(edge: &Edge, bill: Settlement, problem: &Problem) -> Respon
 pub(super) fn with_id(edge: &Edge, id: LineId, problem: &Problem) -> Response {
     let mut response = response(problem);
     let headers: &mut HeaderMap = response.headers_mut();
-    let outcome = match problem {
+    let (outcome, forwarded) = match problem {
         // Told by the provider: a miss that came to nothing.
-        Problem::Refused(_) | Problem::Unreachable | Problem::TooSlow => Outcome::Miss,
-        _ => Outcome::Bypass,
+        Problem::Refused(_) | Problem::Unreachable | Problem::TooSlow => {
+            (Outcome::Miss, Outcome::Miss)
+        }
+        _ => (Outcome::Bypass, Outcome::Refused),
     };
     reply::name(headers, edge, id);
     reply::cache_headers(headers, outcome, problem.token());
+    headers.insert(
+        reply::CACHE_STATUS,
+        reply::cache_status(forwarded, problem.token(), None),
+    );
     response
 }
 

@@ -110,11 +110,19 @@ pub(super) fn response(edge: &Edge, passed: Passed, mut settlement: Settlement) 
     *response.status_mut() = status;
     let own: &mut HeaderMap = response.headers_mut();
     *own = headers;
+    if reason != Reason::PassThrough.as_str() {
+        // The path is a cached one, where answers are nobody's own.
+        own.remove(header::SET_COOKIE);
+    }
     if let Some(theirs) = own.remove(reply::X_REQUEST_ID) {
         own.insert(reply::X_FGY_PROVIDER_REQUEST_ID, theirs);
     }
     reply::name(own, edge, id);
     reply::cache_headers(own, Outcome::Bypass, reason);
+    own.insert(
+        reply::CACHE_STATUS,
+        reply::cache_status(Outcome::Bypass, reason, None),
+    );
     response
 }
 

@@ -31,7 +31,7 @@ const X_FGY_SAVED_USD: HeaderName = HeaderName::from_static("x-fgy-saved-usd");
 const X_FGY_NODE: HeaderName = HeaderName::from_static("x-fgy-node");
 const X_FGY_OWNER: HeaderName = HeaderName::from_static("x-fgy-owner");
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(super) const X_FGY_PROVIDER_REQUEST_ID: HeaderName =
     HeaderName::from_static("x-fgy-provider-request-id");
 
@@ -121,7 +121,11 @@ fn origin_headers(headers: &mut HeaderMap, edge: &Edge, reply: &Reply) {
 }
 
 /// RFC 9211: whether the answer came from here, and if not, why the request went forward.
-fn cache_status(outcome: Outcome, reason: &str, seconds_left: Option<u64>) -> HeaderValue {
+pub(super) fn cache_status(
+    outcome: Outcome,
+    reason: &str,
+    seconds_left: Option<u64>,
+) -> HeaderValue {
     use std::fmt::Write as _;
     let mut text = String::with_capacity(64);
     text.push_str(match outcome {
@@ -129,7 +133,9 @@ fn cache_status(outcome: Outcome, reason: &str, seconds_left: Option<u64>) -> He
         Outcome::Coalesced => "fgy; fwd=miss; collapsed",
         Outcome::Miss => "fgy; fwd=miss",
         Outcome::Refresh => "fgy; fwd=request",
-        Outcome::Bypass | Outcome::Refused => "fgy; fwd=bypass",
+        Outcome::Bypass => "fgy; fwd=bypass",
+        // Made here: it neither came from the cache nor went forward.
+        Outcome::Refused => "fgy",
     });
     if let Some(seconds) = seconds_left {
         // Writing to a string cannot fail.
