@@ -54,10 +54,11 @@ impl Gateway {
         } else {
             HashMap::new()
         };
-        let found = keys.iter().filter(|key| answers.contains_key(*key)).count();
+        let kept: Vec<_> = keys.iter().filter_map(|key| answers.get(key)).collect();
+        let (found, spared) = (kept.len(), sum(kept.iter().map(|item| item.usage)));
         let missing = missing(&keys, &answers);
         if missing.is_empty() {
-            return batch_reply(&plan, &question, &answers, Lot::hit(found), bill);
+            return batch_reply(&plan, &question, &answers, Lot::hit(found, spared), bill);
         }
         if plan.only_if_cached {
             return Err(Problem::NotKept);
@@ -70,6 +71,7 @@ impl Gateway {
         let fetched = self.cluster.fetch(&want).await?;
         let lot = Lot {
             found,
+            spared,
             of: keys.len(),
             part: fetched.part,
             aside: Aside::default(),
@@ -110,15 +112,18 @@ impl Gateway {
 /// What a batch came to.
 struct Lot {
     found: usize,
+    /// What the items that were kept would have taken.
+    spared: Usage,
     of: usize,
     part: Part,
     aside: Aside,
 }
 
 impl Lot {
-    fn hit(found: usize) -> Lot {
+    fn hit(found: usize, spared: Usage) -> Lot {
         Lot {
             found,
+            spared,
             of: found,
             part: Part::Kept,
             aside: Aside::default(),
@@ -238,7 +243,7 @@ fn batch_reply(
     );
     bill.became(outcome, reason.clone(), None);
     if outcome == Outcome::Miss && lot.found > 0 {
-        bill.saved_part(sum(items.iter().take(lot.found).map(|item| item.usage)));
+        bill.saved_part(lot.spared);
     }
     let tally = Tally {
         usage: Some(sum(items.iter().map(|item| item.usage))),
