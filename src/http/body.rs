@@ -10,8 +10,11 @@ use http_body_util::BodyExt;
 
 use crate::problem::Problem;
 
+/// How many bodies of the largest size are read and thrown away behind one that is too large.
+const DRAINED_BODIES_MAX: usize = 3;
+
 /// Reads a body of at most `bytes_max`. One that says beforehand that it is longer is refused
-/// before a byte of it is asked for, so that a client that waits to be told may keep it.
+/// before a byte of it is asked for where the client waits to be told, so that it may keep it.
 pub(super) async fn whole(
     headers: &HeaderMap,
     mut body: Body,
@@ -20,16 +23,35 @@ pub(super) async fn whole(
 ) -> Result<Bytes, Problem> {
     let too_large = Problem::TooLarge { bytes_max };
     if length(headers).is_some_and(|length| length > bytes_max as u64) {
+        if !headers.contains_key(header::EXPECT) {
+            drain(&mut body, bytes_max, patience).await;
+        }
         return Err(too_large);
     }
     let mut whole = Pieces::default();
     while let Some(piece) = piece(&mut body, patience).await? {
         if whole.length() + piece.len() > bytes_max {
+            drain(&mut body, bytes_max, patience).await;
             return Err(too_large);
         }
         whole.push(piece);
     }
     Ok(whole.join())
+}
+
+/// Takes what a client is still sending, and keeps none of it: a connection that is closed upon
+/// unread bytes takes the answer with it. So many bytes and so long, then the client is cut off.
+async fn drain(body: &mut Body, bytes_max: usize, patience: Duration) {
+    let mut left = bytes_max.saturating_mul(DRAINED_BODIES_MAX);
+    let taking = async {
+        while left > 0
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        }
+    };
+    // Whether all of it came makes no difference to the answer.
+    let _in_time = tokio::time::timeout(patience, taking).await;
 }
 
 async fn piece(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, Problem> {

@@ -9,9 +9,11 @@
 mod billing;
 mod coalesce;
 mod corpus;
+mod embeddings;
 mod exact;
 mod failing;
 mod headers;
 mod streaming;
 mod support;
+mod tenancy;
 mod wishes;

@@ -92,16 +92,19 @@ impl World {
         self.post(CHAT, streamed(&chat(prompt)))
     }
 
-    /// Asks the admin API.
-    pub(crate) async fn admin(&self, method: &str, path: &str, body: impl ToString) -> Answer {
+    /// A request to the admin API, with its token.
+    pub(crate) fn admin_ask(&self, method: &str, path: &str) -> Ask {
         let method = method.parse().expect("a method");
         let url = format!("{}{path}", self.admin);
         Ask::new(self.client.clone(), method, url)
             .header("authorization", &format!("Bearer {}", self.token))
             .header("content-type", "application/json")
-            .body(body.to_string())
-            .send()
-            .await
+    }
+
+    /// Asks the admin API.
+    pub(crate) async fn admin(&self, method: &str, path: &str, body: impl ToString) -> Answer {
+        let ask = self.admin_ask(method, path).body(body.to_string());
+        ask.send().await
     }
 
     /// The same, with an answer that must be a success.
