@@ -247,10 +247,8 @@ async fn a_purge_takes_what_it_names_and_no_more() {
     let key = explained.await["keys"][0].clone();
     let soon = jiff::Timestamp::now().as_millisecond() + 600_000;
     let everything: &[&str] = &["plain", "tenant", "agent", "namespace", "model"];
-    let table: [(Value, &[&str]); 11] = [
+    let table: [(Value, &[&str]); 10] = [
         (json!({"key": key}), &["plain"]),
-        (json!({"older_than": soon}), everything),
-        (json!({"older_than": soon, "agent": "faq-bot"}), &["agent"]),
         (json!({"tenant": "other"}), &["tenant"]),
         (json!({"agent": "faq-bot"}), &["agent"]),
         (json!({"namespace": "staging"}), &["namespace"]),
@@ -262,6 +260,8 @@ async fn a_purge_takes_what_it_names_and_no_more() {
         (json!({"tenant": "other", "agent": "faq-bot"}), &[]),
         (json!({"older_than": 1}), &[]),
         (json!({"all": true}), everything),
+        // Last: clocks differ, so what is made just after it falls with what was made before.
+        (json!({"older_than": soon, "agent": "faq-bot"}), &["agent"]),
     ];
     for (purge, gone) in table {
         fill(&world, &entries).await;
