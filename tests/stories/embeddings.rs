@@ -114,7 +114,7 @@ async fn what_changes_a_vector_is_part_of_the_question() {
     // Token lists are inputs too, and a list of numbers is one.
     let (outcome, _, _, answer) = told(&world, ask(&world, json!([1, 2, 3]))).await;
     assert_eq!(
-        (outcome.as_str(), vectors(&answer).len() > 0),
+        (outcome.as_str(), !vectors(&answer).is_empty()),
         ("miss", true)
     );
 }

@@ -85,8 +85,8 @@ async fn every_outcome_is_told_in_full() {
         is_named(&bypass, "bypass", "cache-off", "bypass");
     }
     let prompt = "[[mock latency_ms=400]] together";
-    let leader = tokio::task::JoinSet::from_iter([world.chat(prompt).send()]);
     let calls = world.calls();
+    let leader = tokio::task::JoinSet::from_iter([world.chat(prompt).send()]);
     until("the call is in the air", || world.calls() > calls).await;
     let follower = world.chat(prompt).send().await;
     is_named(&follower, "coalesced", "", "miss");

@@ -20,7 +20,7 @@ impl Shape {
         match self {
             Shape::Plain => false,
             Shape::Stream => true,
-            Shape::Mixed => at % 3 != 0,
+            Shape::Mixed => !at.is_multiple_of(3),
         }
     }
 }
