@@ -8,7 +8,7 @@ use fgy::ledger::line::{Line, Outcome};
 use fgy::ledger::money::NanoUsd;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, CHAT, World, chat, client_h2, eventually, until, with};
+use crate::support::{Answer, CHAT, World, chat, client_h2, eventually, this_month, until, with};
 
 /// What a token of gpt-4o-mini costs at list price, in nano-dollars: read, read from the
 /// provider's cache, written.
@@ -234,7 +234,7 @@ async fn what_was_not_counted_or_has_no_price_is_not_billed() {
 
 /// This month's statement, once so many of the tenant's replies are in it.
 async fn statement(world: &World, tenant: &str, replies: u64) -> Value {
-    let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
+    let month = this_month();
     let path = format!("/statements/{tenant}?month={month}");
     let look = async || {
         let statement = world.administer("GET", &path, "").await;
@@ -301,7 +301,7 @@ async fn a_statements_parts_sum_to_it_in_every_format() {
         // Rounded down line by line: three lines saved, so less than three nano-dollars lost.
         let exact = nanos(&told["saved"]) * share / 10_000;
         assert!((exact - 2..=exact).contains(&nanos(&told["fee"])), "{told}");
-        let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
+        let month = this_month();
         let csv = world.cli(&["statement", tenant, "--month", &month, "--format", "csv"]);
         let mut rows = csv.lines().map(|row| row.split(',').collect::<Vec<_>>());
         let headings = rows.next().expect("headings");

@@ -49,6 +49,10 @@ pub(crate) const SLEEPS: &[(&str, &str)] = &[
         "src/http/patient.rs",
         "the clock is paused: it moves when all have waited",
     ),
+    (
+        "tests/stories/support/mod.rs",
+        "the one poll of all stories, with its bound",
+    ),
 ];
 
 /// (file, reason): tests that `cargo test` passes over.

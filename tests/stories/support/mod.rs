@@ -205,19 +205,28 @@ fn settings_of(folder: &Path, upstream: &str) -> Settings {
     told
 }
 
-/// A client that speaks HTTP/1.1, a connection for each request in the air.
+/// A client that speaks HTTP/1.1, a connection for each request in the air. It takes a world: the
+/// node has told the process who does its cryptography.
 pub(crate) fn client() -> reqwest::Client {
-    let _told = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy();
     client.build().expect("a client")
 }
 
 /// A client that speaks HTTP/2: many requests on one connection.
 pub(crate) fn client_h2() -> reqwest::Client {
-    let _told = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy();
     let client = client.http2_prior_knowledge();
     client.build().expect("a client")
+}
+
+/// This month in UTC, as statements name it.
+pub(crate) fn this_month() -> String {
+    use fgy::ledger::totals::Period;
+    let now = fgy::answer::stamp::Millis(now_micros() / 1_000);
+    let months = (2020..2200).flat_map(|year| (1..=12).map(move |month| (year, month)));
+    let mut texts = months.map(|(year, month)| format!("{year}-{month:02}"));
+    let holds = |text: &String| Period::month(text).is_some_and(|month| month.contains(now));
+    texts.find(holds).expect("a month")
 }
 
 /// A chat request with one user message.
