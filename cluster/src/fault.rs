@@ -45,6 +45,8 @@ pub struct Refusal {
     pub status: u16,
     /// What the application wants to know about the body, in its own encoding.
     pub head: Bytes,
+    /// What was said besides, to the one whose ask was refused and to nobody else.
+    pub aside: Bytes,
     /// The refusal itself; bounded by the application.
     pub body: Bytes,
     /// Whom it concerns.
@@ -70,6 +72,17 @@ impl Fault {
                 HeardBy::Holders(holder) => holder == credential,
             },
             _ => true,
+        }
+    }
+
+    /// The fault as one who only followed hears it.
+    pub fn overheard(self) -> Fault {
+        match self {
+            Fault::Refused(refusal) => Fault::Refused(Arc::new(Refusal {
+                aside: Bytes::new(),
+                ..Refusal::clone(&refusal)
+            })),
+            other => other,
         }
     }
 

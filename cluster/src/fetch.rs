@@ -110,7 +110,7 @@ impl Cluster {
                 // About the leader's account and not about the question: one of us leads anew.
                 Err(fault) if !led && !fault.concerns(want.credential) => {}
                 Err(Fault::Abandoned) if !led && !abandoned => abandoned = true,
-                Err(fault) => return Err(fault),
+                Err(fault) => return Err(if led { fault } else { fault.overheard() }),
             }
             self.stats.again.add();
         }

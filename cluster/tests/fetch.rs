@@ -109,6 +109,7 @@ fn refused(heard_by: HeardBy) -> Fault {
         Refusal {
             status: 401,
             head: Bytes::new(),
+            aside: Bytes::from_static(b"for the leader"),
             body: Bytes::from_static(b"no"),
             heard_by,
         }
@@ -249,7 +250,15 @@ async fn a_refused_question_is_refused_to_everyone_at_once() {
         .collect();
     let heard = crowd(&cluster, &kitchen, wants).await;
     assert_eq!(kitchen.calls(), 1);
-    assert!(heard.iter().all(|h| matches!(h, Err(Fault::Refused(_)))));
+    let asides = heard.iter().filter(|h| match h {
+        Err(Fault::Refused(refusal)) => !refusal.aside.is_empty(),
+        _ => panic!("everyone is refused"),
+    });
+    assert_eq!(
+        asides.count(),
+        1,
+        "what was said aside is the leader's alone"
+    );
 }
 
 #[tokio::test]

@@ -138,15 +138,17 @@ impl Filler {
             | StatusCode::TOO_MANY_REQUESTS => HeardBy::Holders(filling.credential),
             _ => HeardBy::All,
         };
-        let mut told = aside(&arriving.headers);
-        for name in [http::header::CONTENT_TYPE, http::header::CONTENT_ENCODING] {
-            told.0.extend(text(&name, arriving.headers.get(&name)));
-        }
+        let told = [http::header::CONTENT_TYPE, http::header::CONTENT_ENCODING];
+        let told = told
+            .iter()
+            .filter_map(|name| text(name, arriving.headers.get(name)));
+        let (head, aside) = (Aside(told.collect()), aside(&arriving.headers));
         let body = arriving.beginning(self.limits.refusal_bytes_max).await;
         let status = arriving.status.as_u16();
         let refusal = Refusal {
             status,
-            head: told.encode(),
+            head: head.encode(),
+            aside: aside.encode(),
             body,
             heard_by,
         };

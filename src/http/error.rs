@@ -22,7 +22,9 @@ pub(super) fn response(problem: &Problem) -> Response {
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = Response::new(Body::from(refusal.body.clone()));
         *response.status_mut() = status;
-        reply::provider_headers(response.headers_mut(), &Aside::decode(&refusal.head));
+        for told in [&refusal.head, &refusal.aside] {
+            reply::provider_headers(response.headers_mut(), &Aside::decode(told));
+        }
         return response;
     }
     let (status, kind) = status(problem);
