@@ -7,6 +7,7 @@ mod body;
 mod cached;
 mod caller;
 mod error;
+mod front;
 mod health;
 mod passthrough;
 mod patient;
@@ -28,12 +29,12 @@ use http::HeaderValue;
 use tokio_util::sync::CancellationToken;
 
 pub use admin::{Admin, AdminTokens, admin};
+pub use front::Front;
 pub use health::Health;
 pub use server::{ListenerLimits, Server};
 
 use crate::clock::Clock;
 use crate::gateway::Gateway;
-use crate::openai::request::Endpoint;
 use crate::policy::Reason;
 use crate::problem::Problem;
 use crate::random::Ids;
@@ -73,12 +74,9 @@ pub struct Edge {
     pub places: tokio::sync::Semaphore,
 }
 
-/// The public API.
+/// The public API, but for the cached paths, which [`Front`] answers itself.
 pub fn public(edge: Arc<Edge>) -> Router {
     Router::new()
-        .route("/v1/chat/completions", post(chat))
-        .route("/v1/completions", post(completions))
-        .route("/v1/embeddings", post(embeddings))
         .route("/v1/responses", post(not_yet))
         .route("/v1/messages", post(not_yet))
         .route("/v1/{*path}", any(pass))
@@ -86,21 +84,6 @@ pub fn public(edge: Arc<Edge>) -> Router {
         .route("/readyz", get(health::ready))
         .fallback(nothing_here)
         .with_state(edge)
-}
-
-async fn chat(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    edge.guard(cached::answer(&edge, Endpoint::Chat, request))
-        .await
-}
-
-async fn completions(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    edge.guard(cached::answer(&edge, Endpoint::Completions, request))
-        .await
-}
-
-async fn embeddings(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    edge.guard(cached::answer(&edge, Endpoint::Embeddings, request))
-        .await
 }
 
 async fn not_yet(State(edge): State<Arc<Edge>>, request: Request) -> Response {

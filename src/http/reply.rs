@@ -126,7 +126,6 @@ pub(super) fn cache_status(
     reason: &str,
     seconds_left: Option<u64>,
 ) -> HeaderValue {
-    use std::fmt::Write as _;
     let mut text = String::with_capacity(64);
     text.push_str(match outcome {
         Outcome::Hit | Outcome::SemanticHit => "fgy; hit",
@@ -138,24 +137,28 @@ pub(super) fn cache_status(
         Outcome::Refused => "fgy",
     });
     if let Some(seconds) = seconds_left {
-        // Writing to a string cannot fail.
-        let _infallible = write!(text, "; ttl={seconds}");
+        text.push_str("; ttl=");
+        text.push_str(itoa::Buffer::new().format(seconds));
     }
     let detail = if reason.is_empty() {
         outcome.token()
     } else {
         reason
     };
-    let _infallible = write!(text, "; detail={detail}");
+    text.push_str("; detail=");
+    text.push_str(detail);
     HeaderValue::from_maybe_shared(Bytes::from(text))
         .unwrap_or_else(|_| HeaderValue::from_static("fgy"))
 }
 
 fn saved_header(headers: &mut HeaderMap, settlement: &Settlement) {
     let amounts = settlement.saving();
-    if amounts.saved.0 > 0
-        && let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(amounts.saved.to_string()))
-    {
+    if amounts.saved.0 == 0 {
+        return;
+    }
+    let mut text = String::with_capacity(24);
+    amounts.saved.write(&mut text);
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
         headers.insert(X_FGY_SAVED_USD, value);
     }
 }

@@ -5,18 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use fgy_cluster::Tasks;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::front::Front;
 use super::patient::Patient;
 
 /// How long to wait before accepting again after the system refused (out of descriptors, say).
@@ -51,7 +50,7 @@ pub struct Server {
     /// TLS, where this listener speaks it.
     pub tls: Option<TlsAcceptor>,
     /// What answers.
-    pub router: Router,
+    pub front: Front,
     /// Its bounds.
     pub limits: ListenerLimits,
     /// Runs the connections.
@@ -94,12 +93,12 @@ impl Server {
             return;
         }
         let patient = Patient::new(stream, head, stall);
-        let (builder, router, tls) = (self.protocol(stall), self.router.clone(), self.tls.clone());
+        let (builder, front, tls) = (self.protocol(stall), self.front.clone(), self.tls.clone());
         self.tasks.spawn("connection", async move {
             match tls {
-                None => talk(builder, patient, router, watcher).await,
+                None => talk(builder, patient, front, watcher).await,
                 Some(tls) => match tokio::time::timeout(head, tls.accept(patient)).await {
-                    Ok(Ok(stream)) => talk(builder, stream, router, watcher).await,
+                    Ok(Ok(stream)) => talk(builder, stream, front, watcher).await,
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 },
@@ -131,13 +130,12 @@ impl Server {
     }
 }
 
-async fn talk<S>(builder: auto::Builder<TokioExecutor>, stream: S, router: Router, watcher: Watcher)
+async fn talk<S>(builder: auto::Builder<TokioExecutor>, stream: S, front: Front, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = TowerToHyperService::new(router);
     let connection = builder
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(stream), front)
         .into_owned();
     if let Err(error) = watcher.watch(connection).await {
         // Clients hang up all the time; what they were owed is settled where it is counted.

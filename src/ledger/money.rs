@@ -69,13 +69,24 @@ impl Sum for NanoUsd {
 /// Exact dollars with at least two decimals: `0.00`, `2.50`, `0.000000001`.
 impl fmt::Display for NanoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (dollars, mut decimals) = (self.0 / NANOS_PER_DOLLAR, self.0 % NANOS_PER_DOLLAR);
-        let mut width = 9;
-        while width > 2 && decimals % 10 == 0 {
-            decimals /= 10;
-            width -= 1;
-        }
-        write!(f, "{dollars}.{decimals:0width$}")
+        let mut text = String::with_capacity(24);
+        self.write(&mut text);
+        f.pad(&text)
+    }
+}
+
+impl NanoUsd {
+    /// Writes exact dollars, at least two decimals and no zero beyond them. It stands in every
+    /// hit's headers, so it is written without the machinery of formatting.
+    pub fn write(self, text: &mut String) {
+        let (dollars, decimals) = (self.0 / NANOS_PER_DOLLAR, self.0 % NANOS_PER_DOLLAR);
+        text.push_str(itoa::Buffer::new().format(dollars));
+        text.push('.');
+        // A one in front keeps the zeros at the start; it is not written.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(NANOS_PER_DOLLAR + decimals);
+        let kept = digits.trim_end_matches('0').len().max(3);
+        text.push_str(&digits[1..kept]);
     }
 }
 

@@ -38,7 +38,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             batch_lines_max: 2_048,
-            rest_factor: 5,
+            rest_factor: 15,
             hurry_bytes: 512 << 20,
             look_every: Duration::from_millis(100),
             retry_first: Duration::from_millis(100),

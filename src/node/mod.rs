@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::folder::{Folder, TOKEN_FILE};
 use self::parts::Parts;
 use crate::config::Settings;
-use crate::http::{Admin, Edge, Server, admin, public};
+use crate::http::{Admin, Edge, Front, Server, admin, public};
 use crate::ledger::post::Post;
 use crate::registry::Registry;
 
@@ -73,10 +73,10 @@ impl Node {
         };
         let tls = parts::tls(settings)?;
         let limits = parts::listener_limits(&settings.limits);
-        let server = |listener, tls, router| Server {
+        let server = |listener, tls, front| Server {
             listener,
             tls,
-            router,
+            front,
             limits,
             tasks: tasks.clone(),
         };
@@ -88,8 +88,28 @@ impl Node {
             tokens: parts.tokens.clone(),
             tasks: tasks.clone(),
         });
-        node.serve("public", server(listener, tls, public(parts.edge.clone())));
-        node.serve("admin", server(admin_listener, None, admin(admin_parts)));
+        node.serve(
+            "public",
+            server(
+                listener,
+                tls,
+                Front {
+                    edge: Some(parts.edge.clone()),
+                    router: public(parts.edge.clone()),
+                },
+            ),
+        );
+        node.serve(
+            "admin",
+            server(
+                admin_listener,
+                None,
+                Front {
+                    edge: None,
+                    router: admin(admin_parts),
+                },
+            ),
+        );
         parts.run_in_background(SWEEP_EVERY, RESTART_PAUSE);
         parts.edge.health.ready(true);
         Ok(node)

@@ -85,7 +85,9 @@ pub(crate) const HOMES: &[Home] = &[
     ),
     ("http-body", &["src/http/"]),
     ("http-body-util", &["src/http/", "tests/"]),
-    ("hyper-util", &["src/http/server.rs"]),
+    ("hyper", &["src/http/front.rs"]),
+    ("hyper-util", &["src/http/server.rs", "src/http/front.rs"]),
+    ("itoa", &["src/http/reply.rs", "src/ledger/money.rs"]),
     ("rustls", &["src/cli/mod.rs", "src/node/parts.rs"]),
     ("tokio-rustls", &["src/http/server.rs", "src/node/parts.rs"]),
     (
