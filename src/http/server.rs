@@ -114,8 +114,7 @@ impl Server {
             .timer(TokioTimer::new())
             .header_read_timeout(idle)
             .max_buf_size(self.limits.header_bytes_max.max(8 * 1024))
-            .half_close(false)
-            .pipeline_flush(true);
+            .half_close(false);
         builder
             .http2()
             .timer(TokioTimer::new())
