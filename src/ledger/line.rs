@@ -41,6 +41,21 @@ impl fmt::Display for LineId {
     }
 }
 
+/// As it is written, and nothing else.
+impl FromStr for LineId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.replace('-', "");
+        let id = LineId(u128::from_str_radix(&digits, 16).map_err(|_| ())?);
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(())
+        }
+    }
+}
+
 impl Serialize for LineId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -221,6 +236,10 @@ mod tests {
     fn an_id_is_written_as_a_uuid() {
         let id = LineId(0x0190_1234_5678_7abc_8def_0123_4567_89ab);
         assert_eq!(id.to_string(), "01901234-5678-7abc-8def-0123456789ab");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "1", "0190123456787abc8def0123456789ab", "x"] {
+            assert!(text.parse::<LineId>().is_err(), "{text}");
+        }
     }
 
     #[test]

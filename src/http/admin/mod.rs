@@ -74,6 +74,7 @@ pub fn admin(admin: Arc<Admin>) -> Router {
         .route("/admin/v1/explain", post(explain::explain))
         .route("/admin/v1/stats", get(money::stats))
         .route("/admin/v1/statements/{tenant}", get(money::statement))
+        .route("/admin/v1/statements/{tenant}/lines", get(money::lines))
         .route("/metrics", get(metrics))
         .fallback(nothing_here)
         .layer(middleware::from_fn_with_state(admin.clone(), guard));

@@ -1,4 +1,4 @@
-//! What was saved: sums over the ledger, and a tenant's statement for a month.
+//! What was saved: sums over the ledger, a tenant's statement for a month, and its lines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,14 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, Query};
 use crate::answer::stamp::Millis;
+use crate::ledger::line::{Line, LineId};
 use crate::ledger::money::NanoUsd;
 use crate::ledger::pages;
 use crate::ledger::statement::Statement;
-use crate::ledger::totals::{Period, Sum};
+use crate::ledger::totals::{Period, Place, Sum};
 use crate::problem::Problem;
 
 /// How far back the figures go, where nothing else is said: 30 days.
 const STATS_MILLIS: u64 = 30 * 86_400_000;
+
+/// Lines of one page.
+const PAGE_LINES: u32 = 1_000;
 
 #[derive(Deserialize)]
 pub(super) struct StatsQuery {
@@ -118,4 +122,50 @@ pub(super) async fn statement(
     Ok(Json(
         pages::statement(ledger, tenant.as_str().into(), period).await?,
     ))
+}
+
+#[derive(Deserialize)]
+pub(super) struct LinesQuery {
+    month: String,
+    after: Option<String>,
+}
+
+/// A page of lines.
+#[derive(Serialize)]
+pub(super) struct Lines {
+    lines: Vec<Line>,
+    /// What to give as `after` for the next page; none after the last.
+    next: Option<String>,
+}
+
+/// The lines a statement is folded from, in the order in which they were written.
+pub(super) async fn lines(
+    State(admin): State<Arc<Admin>>,
+    Path(tenant): Path<String>,
+    Query(query): Query<LinesQuery>,
+) -> Result<Json<Lines>, AdminError> {
+    let period = Period::month(&query.month)
+        .ok_or_else(|| Problem::BadBody("month: YYYY-MM, such as 2026-11".into()))?;
+    let after = match query.after.as_deref() {
+        None => None,
+        Some(text) => Some(place(text).ok_or_else(|| {
+            Problem::BadBody("after: what the page before gave as `next`".into())
+        })?),
+    };
+    let tenant = tenant.as_str().into();
+    let ledger = admin.stores.ledger.as_ref();
+    let lines = ledger.page(tenant, period, after, PAGE_LINES).await?;
+    let full = lines.len() as u32 >= PAGE_LINES;
+    let last = lines.last().filter(|_| full);
+    let next = last.map(|line| format!("{}.{}", line.at.0, line.id));
+    Ok(Json(Lines { lines, next }))
+}
+
+/// Where a page begins: the time and the id of the last line before it.
+fn place(text: &str) -> Option<Place> {
+    let (at, id) = text.split_once('.')?;
+    Some(Place {
+        at: Millis(at.parse().ok()?),
+        id: id.parse::<LineId>().ok()?,
+    })
 }
