@@ -30,8 +30,8 @@ pub(crate) struct ExplainArgs {
     /// A header that would come with it, `Name: value`
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<String>,
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
+    /// table or json
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
 }
 

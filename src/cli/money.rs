@@ -19,8 +19,8 @@ pub(crate) struct StatsArgs {
     /// Of this tenant alone
     #[arg(long)]
     tenant: Option<String>,
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
+    /// table or json
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
 }
 
@@ -35,8 +35,8 @@ pub(crate) struct StatementArgs {
     /// The month, in UTC
     #[arg(long, value_name = "YYYY-MM")]
     month: String,
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
+    /// table, json or csv
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t)]
     format: Format,
 }
 

@@ -17,8 +17,14 @@ use crate::config::Environment;
 pub(crate) struct PolicyArgs {
     #[command(flatten)]
     target: Target,
-    /// How to print
-    #[arg(long, value_enum, default_value_t, global = true)]
+    /// table or json
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        default_value_t,
+        global = true
+    )]
     output: Output,
     #[command(subcommand)]
     command: PolicyCommand,

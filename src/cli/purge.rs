@@ -48,8 +48,8 @@ pub(crate) struct PurgeArgs {
     /// Only count
     #[arg(long)]
     dry_run: bool,
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
+    /// table or json
+    #[arg(long, value_enum, hide_possible_values = true, default_value_t)]
     output: Output,
 }
 

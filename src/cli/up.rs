@@ -19,10 +19,10 @@ use crate::telemetry;
     after_help = "Example:\n  fgy up --demo\n  OPENAI_API_KEY=sk-… fgy up --listen 127.0.0.1:9000"
 )]
 pub(crate) struct UpArgs {
-    /// Answer misses with the simulated provider: nothing leaves this machine
+    /// Answer with a simulated provider
     #[arg(long)]
     demo: bool,
-    /// Configuration file, TOML
+    /// Configuration file
     #[arg(long, value_name = "FILE")]
     config: Option<std::path::PathBuf>,
     #[command(flatten)]

@@ -28,23 +28,23 @@ macro_rules! variables {
 }
 
 variables! {
-    /// Public API [default: 127.0.0.1:8080]
+    /// Public API [127.0.0.1:8080]
     listen "FGY_LISTEN" "ADDR";
-    /// Admin API, metrics, dashboard [default: 127.0.0.1:8081]
+    /// Admin API [127.0.0.1:8081]
     admin_listen "FGY_ADMIN_LISTEN" "ADDR";
-    /// Node to node [default: 127.0.0.1:8082]
+    /// Node to node [127.0.0.1:8082]
     peer_listen "FGY_PEER_LISTEN" "ADDR";
-    /// `off` for loopback only [default: on]
+    /// `off` for loopback only [on]
     peer_tls "FGY_PEER_TLS" "on|off";
-    /// Gossip, UDP [default: 127.0.0.1:8083]
+    /// Gossip, UDP [127.0.0.1:8083]
     gossip_listen "FGY_GOSSIP_LISTEN" "ADDR";
     /// The host or IP other nodes dial
     advertise "FGY_ADVERTISE" "HOST";
-    /// Certificate chain for the public API, PEM
+    /// Certificate chain, PEM
     tls_cert "FGY_TLS_CERT" "FILE";
     /// Its private key, PEM
     tls_key "FGY_TLS_KEY" "FILE";
-    /// Other nodes, `host:port` by commas
+    /// Other nodes, host:port by commas
     seeds "FGY_SEEDS" "LIST";
     /// This node's name
     node_id "FGY_NODE_ID" "NAME";
@@ -60,11 +60,11 @@ variables! {
     admin_token "FGY_ADMIN_TOKEN" "SECRET";
     /// The same, for reading alone
     admin_read_token "FGY_ADMIN_READ_TOKEN" "SECRET";
-    /// The node's own folder [default: ./fgy-data]
+    /// The node's folder [./fgy-data]
     data "FGY_DATA" "FOLDER";
-    /// sqlite:PATH or postgres://… [default: sqlite:<data>/fgy.db]
+    /// sqlite:PATH [in the folder]
     store "FGY_STORE" "URL";
-    /// The default provider [default: https://api.openai.com/v1]
+    /// The default provider [OpenAI]
     upstream "FGY_UPSTREAM" "URL";
     /// First key of tenant `default`
     bootstrap_key "FGY_BOOTSTRAP_KEY" "KEY";
@@ -72,11 +72,11 @@ variables! {
     model_dir "FGY_MODEL_DIR" "FOLDER";
     /// Prices of your own, TOML
     prices "FGY_PRICES" "FILE";
-    /// What is logged [default: info]
+    /// What is logged [info]
     log "FGY_LOG" "FILTER";
-    /// human or json [default: by terminal]
+    /// human or json [by terminal]
     log_format "FGY_LOG_FORMAT" "FORMAT";
-    /// sampled or all [default: sampled]
+    /// sampled or all [sampled]
     access_log "FGY_ACCESS_LOG" "WHAT";
 }
 

@@ -4,24 +4,25 @@ use super::Settings;
 use super::behaviour::{Behaviour, Unreadable};
 
 const EXAMPLE: &str = "\
-Any setting, by --set, by PUT /__behaviour (JSON) or for one call inside its prompt:
+Any setting, by --set, PUT /__behaviour (JSON), or for one call in its prompt:
   \"tell me a joke [[mock chunks=50 pace_ms=20 fail=cut fail_at=5]]\"
   time     latency_ms pace_ms pace_micros chunks hang
   words    text answer_bytes choices reasoning refusal tools logprobs extra echo
-  ending   finish=stop|length|content_filter|tool_calls usage=asked|always|never cached_tokens
-  errors   status body retry_after_seconds error_percent times=N (the first N per prompt)
-  failures fail=cut|half|event|end|hang|inside fail_at length_error flood_bytes cookie
+  ending   finish=stop|length|content_filter|tool_calls usage=asked|always|never
+  errors   status body retry_after_seconds error_percent times=N (of a prompt)
+  failures fail=cut|half|event|end|hang|inside fail_at length_error flood_bytes
+  others   cached_tokens cookie
 GET /__calls?last=N shows what was asked, DELETE /__calls forgets it.
 
 Example:
   fgy mock-provider --listen 127.0.0.1:9000 --latency-ms 300 --set pace_ms=20 &
-  curl 127.0.0.1:9000/v1/chat/completions -d '{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}'";
+  curl 127.0.0.1:9000/v1/chat/completions \\\n    -d '{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}'";
 
 /// A simulated provider: OpenAI's and Anthropic's wire formats, plain and streamed
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct MockArgs {
-    /// Where to listen; port 0 takes a free one
+    /// Where to listen
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
     pub listen: String,
     /// Silence before the first byte
@@ -36,7 +37,7 @@ pub struct MockArgs {
     /// Length of an answer, at least
     #[arg(long, value_name = "N")]
     answer_bytes: Option<u32>,
-    /// Share of calls answered with an error (500, or --set status=...)
+    /// Calls answered with an error
     #[arg(long, value_name = "PERCENT")]
     error_percent: Option<u32>,
     /// Never answer

@@ -40,7 +40,12 @@ impl Folder {
                 path.display()
             )
         })?;
-        let lock = private(path.join(LOCK_FILE)).context("cannot write to the node's folder")?;
+        let lock = private(path.join(LOCK_FILE)).with_context(|| {
+            format!(
+                "cannot write to {}: set FGY_DATA to a folder of your own",
+                path.display()
+            )
+        })?;
         if lock.try_lock().is_err() {
             bail!(
                 "{} is in use by another fgy: stop it, or set FGY_DATA to another folder",
