@@ -4,6 +4,7 @@ pub mod answer;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod faults;
 pub mod filler;
 pub mod fuzz;
 pub mod gateway;

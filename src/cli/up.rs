@@ -44,6 +44,8 @@ pub(crate) async fn run(args: UpArgs, environment: &Environment) -> anyhow::Resu
     for warning in environment.warnings() {
         tracing::warn!("{warning}");
     }
+    #[cfg(feature = "faults")]
+    crate::faults::arm(environment.get("FGY_FAULTS").unwrap_or_default());
     // Nobody balances traffic to a lone node: there is nobody to wait for.
     settings.limits.drain_ready_seconds = 0;
     let node = Node::start(&settings).await?;

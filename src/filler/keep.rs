@@ -238,6 +238,7 @@ impl Keep {
     /// Everything that waits, in one transaction; tried again for a while, then dropped.
     async fn write(&self, grown: &mut Grown) {
         let Cycle { puts, uses } = self.queue().begin();
+        crate::faults::hit("keep", b"");
         let written = self.insist(&puts).await;
         self.settle(puts.len(), written);
         if written {

@@ -184,6 +184,7 @@ impl Filler {
         let Ok(job) = Job::decode(&filling.job) else {
             return recorder.fail(Fault::Lost);
         };
+        crate::faults::hit("recorder", &job.body);
         let recorded = tokio::select! {
             recorded = self.record(&job, filling, &recorder) => recorded,
             () = self.orphaned(&recorder, job.on_abandon) => Err(Fault::Abandoned),

@@ -58,6 +58,7 @@ async fn walk(
     let (parts, body) = request.into_parts();
     let (bytes_max, patience) = (edge.limits.body_bytes_max, edge.limits.body_patience);
     let raw = body::whole(&parts.headers, body, bytes_max, patience).await?;
+    crate::faults::hit("handler", &raw);
     let asked = match Asked::read(endpoint, &raw) {
         Ok(Reading::Understood(asked)) => asked,
         Ok(Reading::NotUnderstood(_)) => {

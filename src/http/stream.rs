@@ -67,6 +67,7 @@ enum Next {
 impl Playing {
     /// The next piece of text: at least one event, a comment, or the end.
     async fn write(&mut self) -> (Bytes, Next) {
+        crate::faults::hit("writer", b"");
         let mut out = BytesMut::with_capacity(4 * 1024);
         let mut waited = match tokio::time::timeout(KEEP_ALIVE, self.player.next()).await {
             Ok(heard) => heard,

@@ -145,6 +145,7 @@ impl Post {
             let posted = tokio::time::timeout_at(deadline, posting).await;
             posted.map_err(|_| Error::Unavailable("posting took too long".to_owned()))??;
         }
+        crate::faults::hit("post", b"");
         self.journal.shipped(batch);
         self.posted
             .fetch_add(batch.lines.len() as u64, Ordering::Relaxed);

@@ -185,6 +185,7 @@ impl Parts {
 async fn sweep(filler: Arc<Filler>, stop: CancellationToken, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        crate::faults::hit("sweep", b"");
         filler.sweep();
     }
 }
