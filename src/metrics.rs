@@ -15,6 +15,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::ledger::line::Outcome;
+use crate::openai::request::Endpoint;
 
 /// From a tenth of a millisecond to ten minutes.
 const SECONDS: [f64; 20] = [
@@ -35,6 +36,21 @@ struct By {
     outcome: &'static str,
 }
 
+fn ended(outcome: Outcome, reason: &Cow<'static, str>, path: &'static str) -> Ended {
+    // How many of how many is for the caller; as a label it would never end.
+    let partial = reason.starts_with("partial-");
+    let reason = if partial {
+        Cow::Borrowed("partial")
+    } else {
+        reason.clone()
+    };
+    Ended {
+        outcome: outcome.token(),
+        reason,
+        path,
+    }
+}
+
 /// Where a figure comes from that is measured when it is read.
 pub trait Gauges: Send + Sync {
     /// Every gauge by its name, what it means, and its value now.
@@ -44,7 +60,11 @@ pub trait Gauges: Send + Sync {
 /// The counters of a node.
 pub struct Metrics {
     requests: Family<Ended, Counter>,
+    /// The counters of hits that have nothing to explain, by path: found without hashing labels.
+    plain_hits: [(&'static str, Counter); 3],
     seconds: Family<By, Histogram, fn() -> Histogram>,
+    /// The histogram of each outcome, likewise.
+    seconds_by: [(Outcome, Histogram); 7],
     saved: Dollars,
     unbilled: Counter,
     panics: Counter,
@@ -71,9 +91,33 @@ impl TypedMetric for Dollars {
 
 impl Default for Metrics {
     fn default() -> Metrics {
+        let requests: Family<Ended, Counter> = Family::default();
+        let seconds: Family<By, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(SECONDS));
+        let plain_hits = Endpoint::ALL.map(|endpoint| {
+            let (outcome, path) = (Outcome::Hit.token(), endpoint.path());
+            let ended = Ended {
+                outcome,
+                reason: Cow::Borrowed(""),
+                path,
+            };
+            (path, requests.get_or_create(&ended).clone())
+        });
+        let seconds_by = Outcome::ALL.map(|outcome| {
+            (
+                outcome,
+                seconds
+                    .get_or_create(&By {
+                        outcome: outcome.token(),
+                    })
+                    .clone(),
+            )
+        });
         Metrics {
-            requests: Family::default(),
-            seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            requests,
+            plain_hits,
+            seconds,
+            seconds_by,
             saved: Dollars::default(),
             unbilled: Counter::default(),
             panics: Counter::default(),
@@ -95,24 +139,17 @@ impl Metrics {
         took: Duration,
         saved_nano_usd: u64,
     ) {
-        let outcome = outcome.token();
-        // How many of how many is for the caller; as a label it would never end.
-        let partial = reason.starts_with("partial-");
-        let reason = if partial {
-            Cow::Borrowed("partial")
-        } else {
-            reason.clone()
+        let known = self.plain_hits.iter().find(|(known, _)| *known == path);
+        match known {
+            Some((_, hits)) if outcome == Outcome::Hit && reason.is_empty() => hits.inc(),
+            _ => self
+                .requests
+                .get_or_create(&ended(outcome, reason, path))
+                .inc(),
         };
-        self.requests
-            .get_or_create(&Ended {
-                outcome,
-                reason,
-                path,
-            })
-            .inc();
-        self.seconds
-            .get_or_create(&By { outcome })
-            .observe(took.as_secs_f64());
+        if let Some((_, seconds)) = self.seconds_by.iter().find(|(by, _)| *by == outcome) {
+            seconds.observe(took.as_secs_f64());
+        }
         self.saved.0.fetch_add(saved_nano_usd, Ordering::Relaxed);
     }
 

@@ -79,6 +79,8 @@ pub struct Settlement {
     usage: Usage,
     /// What was not paid for of an answer that was paid for in part.
     saved_part: Option<Usage>,
+    /// What it comes to if the whole of it is delivered: priced once.
+    whole: Amounts,
     complete: bool,
     delivered: bool,
 }
@@ -98,6 +100,7 @@ impl Settler {
             similarity_bp: None,
             usage: Usage::default(),
             saved_part: None,
+            whole: Amounts::default(),
             complete: false,
             delivered: false,
         }
@@ -155,25 +158,28 @@ impl Settlement {
         self.status = status;
     }
 
-    /// What the answer took, and whether it came to its own end.
+    /// What the answer took, and whether it came to its own end: priced here, when everything
+    /// else about it has been told.
     pub fn tallied(&mut self, tally: &Tally) {
         self.usage = tally.usage.unwrap_or(Usage {
             estimated: true,
             ..Usage::default()
         });
         self.complete = tally.complete;
+        self.whole = self.priced();
     }
 
     /// What this reply saves if it is delivered: known once it is tallied.
     pub fn saving(&self) -> Amounts {
-        self.amounts(true)
+        self.whole
     }
 
-    fn amounts(&self, delivered: bool) -> Amounts {
-        let (delivered, prices) = (delivered && self.complete, self.settler.prices.load());
+    fn priced(&self) -> Amounts {
+        let prices = self.settler.prices.load();
         let share = BasisPoints(self.opening.tenant.settings.share_basis_points);
-        let priced =
-            |outcome, usage| Amounts::of(outcome, delivered, &self.model, usage, &prices, share);
+        let priced = |outcome, usage| {
+            Amounts::of(outcome, self.complete, &self.model, usage, &prices, share)
+        };
         let whole = priced(self.outcome, &self.usage);
         match &self.saved_part {
             None => whole,
@@ -181,6 +187,18 @@ impl Settlement {
                 cost: whole.cost,
                 ..priced(Outcome::Hit, part)
             },
+        }
+    }
+
+    /// What it came to in the end: nothing is saved for a caller who did not get it.
+    fn amounts(&self) -> Amounts {
+        if self.delivered {
+            return self.whole;
+        }
+        Amounts {
+            saved: NanoUsd::ZERO,
+            fee: NanoUsd::ZERO,
+            ..self.whole
         }
     }
 
@@ -222,7 +240,7 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let amounts = self.amounts(self.delivered);
+        let amounts = self.amounts();
         if self.settler.journal.append(&self.line(&amounts)).is_err() {
             self.settler.metrics.unbilled();
         }

@@ -46,9 +46,10 @@ limits! {
     body_bytes_max: 32 * MIB, 1_024, GIB;
     /// A request's line and headers together; above it, 431.
     header_bytes_max: 64 << 10, 4_096, MIB;
-    /// From a connection's first byte to the end of its headers; then it is closed.
+    /// From a connection's start to its first byte, and for a TLS handshake; then it is closed.
     header_seconds_max: 10, 1, 600;
-    /// A connection nothing is asked on; then it is closed.
+    /// From the end of one request to the whole head of the next, and for a reader who takes nothing
+    /// of what it asked for; then the connection is closed.
     idle_seconds_max: 75, 1, DAY;
     /// Between two pieces of a request's body; then 408.
     body_chunk_seconds_max: 30, 1, 3_600;

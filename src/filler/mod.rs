@@ -60,7 +60,10 @@ impl Fill for Filler {
     fn peek(&self, key: &Key, terms: &Terms) -> Option<Tape> {
         let kept = self.memory.get(key)?;
         let now = self.clock.now();
-        if !self.control.state().live(&kept.stamp, now) {
+        if !self
+            .control
+            .look(|registry| registry.live(&kept.stamp, now))
+        {
             self.memory.forget(key, &kept);
             return None;
         }

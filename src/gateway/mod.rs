@@ -63,17 +63,26 @@ impl Gateway {
     /// What a hit never waits for is boxed: the future of a hit is made for every request, and is
     /// small.
     pub async fn answer(&self, ask: Ask<'_>, bill: &mut Settlement) -> Result<Answer, Problem> {
-        let registry = self.control.state();
-        let policy = ask.policy(&registry, &bill.opening().tenant, &bill.opening().agent);
         let provider = self.provider(&ask)?;
-        let plan = match decide(policy, &ask.facts(), ask.directives) {
-            Plan::Cache(plan) => plan,
-            Plan::Bypass(reason) => {
+        let (plan, question) = self.control.look(|registry| {
+            let whose = bill.opening();
+            let policy = ask.policy(registry, &whose.tenant, &whose.agent);
+            let plan = decide(policy, &ask.facts(), ask.directives);
+            let question = match &plan {
+                Plan::Cache(plan) => {
+                    Some(self.question(registry, &ask, plan, policy, whose, provider))
+                }
+                Plan::Bypass(_) | Plan::Unanswerable(_) => None,
+            };
+            (plan, question)
+        });
+        let (plan, question) = match (plan, question) {
+            (Plan::Cache(plan), Some(question)) => (plan, question),
+            (Plan::Bypass(reason), _) => {
                 return Box::pin(self.pass_body(ask, provider, reason, bill)).await;
             }
-            Plan::Unanswerable(_) => return Err(Problem::NotKept),
+            _ => return Err(Problem::NotKept),
         };
-        let question = self.question(&registry, &ask, &plan, policy, bill.opening(), provider);
         if ask.request.input.count() > 0 {
             return Box::pin(self.answer_batch(ask, plan, question, provider, bill)).await;
         }

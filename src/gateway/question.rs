@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use fgy_cluster::Key;
-use http::HeaderMap;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderName};
 
 use super::Gateway;
 use super::ask::Ask;
@@ -20,15 +21,19 @@ use crate::registry::{Fields, Registry, SHARED};
 use crate::settle::Opening;
 
 /// Headers that are part of the key: they choose the version of the provider's API.
-const VERSION_HEADERS: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
+static VERSION_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("anthropic-beta"),
+    HeaderName::from_static("openai-beta"),
+];
 
 /// Headers that go upstream from a cached path besides those, and are not part of the key.
-const UPSTREAM_HEADERS: [&str; 5] = [
-    "user-agent",
-    "traceparent",
-    "tracestate",
-    "openai-organization",
-    "openai-project",
+static UPSTREAM_HEADERS: [HeaderName; 5] = [
+    USER_AGENT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
 ];
 
 /// A question and whose it is. Of a batch: one question for each item.
@@ -73,11 +78,12 @@ impl Gateway {
         } else {
             whose.agent.clone()
         };
-        let model = Name::from(if share.models {
-            SHARED
+        let asked_model = Name::from(&*ask.request.model);
+        let model = if share.models {
+            Name::from(SHARED)
         } else {
-            &ask.request.model
-        });
+            asked_model.clone()
+        };
         let epoch = registry.epoch_of(Fields {
             tenant: tenant.as_str(),
             agent: &agent,
@@ -118,7 +124,7 @@ impl Gateway {
         };
         Question {
             items,
-            asked_model: ask.request.model.as_ref().into(),
+            asked_model,
             model,
             tenant: tenant.clone(),
             agent,
@@ -193,25 +199,26 @@ fn settled(installation: &InstallationKey, registry: &Registry, parts: &KeyParts
     }
 }
 
-fn headers_of<'a, N: AsRef<str>>(headers: &'a HeaderMap, names: &'a [N]) -> Vec<KeyHeader<'a>> {
+fn headers_of<'a>(
+    headers: &'a HeaderMap,
+    names: impl IntoIterator<Item = &'a HeaderName>,
+) -> Vec<KeyHeader<'a>> {
     names
-        .iter()
+        .into_iter()
         .flat_map(|name| {
-            let name = name.as_ref();
-            headers
-                .get_all(name)
-                .iter()
-                .map(move |value| (name, value.as_bytes()))
+            let values = headers.get_all(name).iter();
+            values.map(move |value| (name.as_str(), value.as_bytes()))
         })
         .collect()
 }
 
 /// What of the caller's headers goes upstream from a cached path.
 pub(super) fn upstream_headers(headers: &HeaderMap, provider: &Provider) -> Vec<(String, String)> {
-    let named = UPSTREAM_HEADERS.iter().chain(&VERSION_HEADERS).copied();
-    named
-        .chain(provider.forward_headers.iter().map(String::as_str))
+    UPSTREAM_HEADERS
+        .iter()
+        .chain(&VERSION_HEADERS)
+        .chain(&provider.forward_headers)
         .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
-        .filter_map(|(name, value)| Some((name.to_owned(), value.to_str().ok()?.to_owned())))
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect()
 }

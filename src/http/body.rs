@@ -13,6 +13,9 @@ use crate::problem::Problem;
 /// How many bodies of the largest size are read and thrown away behind one that is too large.
 const DRAINED_BODIES_MAX: usize = 3;
 
+/// How long that may take: a client that sends slowly hears its answer all the same.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Reads a body of at most `bytes_max`. One that says beforehand that it is longer is refused
 /// before a byte of it is asked for where the client waits to be told, so that it may keep it.
 pub(super) async fn whole(
@@ -51,7 +54,7 @@ async fn drain(body: &mut Body, bytes_max: usize, patience: Duration) {
         }
     };
     // Whether all of it came makes no difference to the answer.
-    let _in_time = tokio::time::timeout(patience, taking).await;
+    let _in_time = tokio::time::timeout(patience.min(DRAIN_PATIENCE), taking).await;
 }
 
 async fn piece(body: &mut Body, patience: Duration) -> Result<Option<Bytes>, Problem> {

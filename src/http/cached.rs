@@ -8,6 +8,7 @@ use http::header;
 use tokio::time::Instant;
 
 use super::caller::caller;
+use super::places::Place;
 use super::{Edge, body, error, passthrough, reply};
 use crate::gateway::{Answer, Ask};
 use crate::openai::request::{Endpoint, Reading, Request as Asked};
@@ -84,7 +85,7 @@ pub(super) struct Entered<'e> {
     /// Its open bill.
     pub(super) bill: Settlement,
     /// Its place among those being answered.
-    pub(super) place: tokio::sync::SemaphorePermit<'e>,
+    pub(super) place: Place<'e>,
 }
 
 /// Everything that is checked before a byte of the body is read.
@@ -110,7 +111,7 @@ pub(super) fn enter<'e>(
         known.tenant.settings.requests_per_minute,
         now,
     )?;
-    let place = edge.places.try_acquire().map_err(|_| Problem::Overloaded)?;
+    let place = edge.places.take().ok_or(Problem::Overloaded)?;
     let bill = edge
         .settler
         .open(opening(edge, path, known, &directives, began));

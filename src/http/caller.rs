@@ -19,8 +19,7 @@ pub(super) fn caller(
     let key = tenant_key(headers).ok_or(Problem::UnknownKey)?;
     let digest = installation.key_digest(key);
     control
-        .state()
-        .caller(&digest, now)
+        .look(|registry| registry.caller(&digest, now))
         .ok_or(Problem::UnknownKey)
 }
 

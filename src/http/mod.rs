@@ -11,6 +11,7 @@ mod front;
 mod health;
 mod passthrough;
 mod patient;
+mod places;
 mod reply;
 mod server;
 mod stream;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 pub use admin::{Admin, AdminTokens, admin};
 pub use front::Front;
 pub use health::Health;
+pub use places::Places;
 pub use server::{ListenerLimits, Server};
 
 use crate::clock::Clock;
@@ -71,7 +73,7 @@ pub struct Edge {
     /// This node, as `X-Fgy-Node` says it.
     pub node: HeaderValue,
     /// Places for requests being answered.
-    pub places: tokio::sync::Semaphore,
+    pub places: Places,
 }
 
 /// The public API, but for the cached paths, which [`Front`] answers itself.

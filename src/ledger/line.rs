@@ -25,10 +25,12 @@ impl LineId {
     pub fn text(self) -> [u8; 36] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = [b'-'; 36];
-        let places = (0..36).filter(|place| ![8, 13, 18, 23].contains(place));
-        for (nibble, place) in places.enumerate() {
-            let digit = (self.0 >> (124 - 4 * nibble)) & 0xf;
-            text[place] = DIGITS[digit as usize];
+        let mut at = 0;
+        for (place, byte) in self.0.to_be_bytes().into_iter().enumerate() {
+            at += usize::from(matches!(place, 4 | 6 | 8 | 10));
+            text[at] = DIGITS[usize::from(byte >> 4)];
+            text[at + 1] = DIGITS[usize::from(byte & 0xf)];
+            at += 2;
         }
         text
     }

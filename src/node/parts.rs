@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use fgy_cluster::{Budget, Cluster, Control, FlightLimits, NodeId, Secret, Tasks};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
@@ -20,7 +20,7 @@ use crate::filler::keep::{self, Keep};
 use crate::filler::memory::{Memory, MemoryLimits};
 use crate::filler::{Filler, FillerLimits};
 use crate::gateway::Gateway;
-use crate::http::{AdminTokens, Edge, Health, ListenerLimits, RequestLimits};
+use crate::http::{AdminTokens, Edge, Health, ListenerLimits, Places, RequestLimits};
 use crate::key::InstallationKey;
 use crate::ledger::journal::{self, Journal};
 use crate::ledger::post::{self, Post};
@@ -118,7 +118,9 @@ impl Parts {
                 control: control.clone(),
                 installation,
                 clock,
-                patience: Duration::from_secs(limits.provider_first_byte_seconds_max),
+                // A moment more than the call itself may take: the flight ends first, and whoever asks
+                // again after hearing so begins a new one.
+                patience: Duration::from_secs(limits.provider_first_byte_seconds_max + 1),
                 items_max: limits.embedding_items_max as usize,
             },
             settler,
@@ -133,7 +135,7 @@ impl Parts {
             closing: CancellationToken::new(),
             node: HeaderValue::from_str(me.as_str())
                 .context("the node's name must be plain text")?,
-            places: tokio::sync::Semaphore::new(limits.requests_inflight_max as usize),
+            places: Places::new(limits.requests_inflight_max as usize),
         });
         let tokens = tokens(settings, folder)?;
         let post = Arc::new(post);
@@ -315,8 +317,9 @@ fn providers(settings: &Settings) -> Result<Providers> {
             forward_headers: told
                 .forward_headers
                 .iter()
-                .map(ToString::to_string)
-                .collect(),
+                .map(|header| HeaderName::try_from(&**header))
+                .collect::<Result<_, _>>()
+                .with_context(|| format!("providers.{name}: forward_headers are header names"))?,
             ..Provider::new(name, &told.base_url, auth)?
         })
     });

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use reqwest::Url;
 
 pub use call::{Arriving, Call, CallFault, sent_on};
@@ -60,7 +61,7 @@ pub struct Provider {
     /// The models asked of it where the caller names no provider.
     pub models: Vec<Glob>,
     /// Headers of the caller that go upstream beside the usual ones, and join the key.
-    pub forward_headers: Vec<String>,
+    pub forward_headers: Vec<HeaderName>,
 }
 
 /// A base URL that cannot be used.

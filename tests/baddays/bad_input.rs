@@ -173,7 +173,7 @@ async fn who_is_not_known_or_cannot_pay_is_told_what_to_send() {
         ),
         (
             "an unknown provider",
-            bearer(KEY) + pays + "X-Fgy-Provider: http://evil\r\n",
+            bearer(KEY) + pays + "X-Fgy-Provider: http://127.0.0.1:9\r\n",
             400,
             "no-such-provider",
         ),

@@ -12,7 +12,7 @@ use crate::node::{LOOK, Node, PATIENCE, Start};
 use crate::raw::Raw;
 
 const TENANT_KEY: &str = "fgy_canarytenant77d1f0c2a9b84e65";
-const PROVIDER_KEY: &str = "sk-canaryprovider93ab5e17c0d2f846";
+const PROVIDER_KEY: &str = concat!("sk", "-canaryprovider93ab5e17c0d2f846");
 const STRANGER: &str = "fgy_canarystranger5508cc12ab90ef";
 const PROMPT: &str = "canaryprompt61e2d94b7a3f";
 const ANSWER: &str = "canaryanswer2f80c7d51e6b";

@@ -81,6 +81,7 @@ pub(crate) const HOMES: &[Home] = &[
             "src/http/",
             "src/node/",
             "src/provider/",
+            "tests/baddays/heard.rs",
         ],
     ),
     ("http-body", &["src/http/"]),
@@ -88,7 +89,14 @@ pub(crate) const HOMES: &[Home] = &[
     ("hyper", &["src/http/front.rs"]),
     ("hyper-util", &["src/http/server.rs", "src/http/front.rs"]),
     ("itoa", &["src/http/reply.rs", "src/ledger/money.rs"]),
-    ("rustls", &["src/cli/mod.rs", "src/node/parts.rs"]),
+    (
+        "rustls",
+        &[
+            "src/cli/mod.rs",
+            "src/node/parts.rs",
+            "tests/baddays/node.rs",
+        ],
+    ),
     ("tokio-rustls", &["src/http/server.rs", "src/node/parts.rs"]),
     (
         "reqwest",
@@ -104,7 +112,7 @@ pub(crate) const HOMES: &[Home] = &[
     ("tracing-subscriber", &["src/telemetry.rs"]),
     ("prometheus-client", &["src/metrics.rs"]),
     ("saphyr-parser", &["src/policy/yaml.rs"]),
-    ("jiff", &["src/cli/purge.rs"]),
+    ("jiff", &["src/cli/purge.rs", "tests/baddays/"]),
     (
         "toml",
         &[

@@ -50,6 +50,26 @@ pub(crate) const SLEEPS: &[(&str, &str)] = &[
         "the clock is paused: it moves when all have waited",
     ),
     (
+        "tests/baddays/canaries.rs",
+        "the look between two tries of a bounded poll of another process",
+    ),
+    (
+        "tests/baddays/home.rs",
+        "the look between two tries of a bounded poll of another process",
+    ),
+    (
+        "tests/baddays/kill.rs",
+        "how long the load runs before the kill is what the seed decides; and a bounded poll",
+    ),
+    (
+        "tests/baddays/leaving.rs",
+        "the look between two tries of a bounded poll of another process",
+    ),
+    (
+        "tests/baddays/node.rs",
+        "the look between two tries of a bounded poll of another process",
+    ),
+    (
         "tests/stories/support/mod.rs",
         "the one poll of all stories, with its bound",
     ),

@@ -78,6 +78,12 @@ impl<S: State> Control<S> {
         self.solo.published().state
     }
 
+    /// Looks at the last published state without counting one more holder of it: for what every
+    /// request asks on every core. What looks must be quick; it holds nobody up.
+    pub fn look<R>(&self, look: impl FnOnce(&S) -> R) -> R {
+        look(&self.solo.look().state)
+    }
+
     /// The index of the last command in [`Control::state`]; 0 before the first.
     #[must_use]
     pub fn index(&self) -> u64 {

@@ -75,6 +75,10 @@ impl<S: State> Solo<S> {
         Arc::clone(&self.turn).lock_owned().await
     }
 
+    pub(super) fn look(&self) -> arc_swap::Guard<Arc<Published<S>>> {
+        self.published.load()
+    }
+
     pub(super) fn published(&self) -> Published<S> {
         Published::clone(&self.published.load())
     }
