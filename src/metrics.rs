@@ -36,13 +36,13 @@ struct By {
     outcome: &'static str,
 }
 
-fn ended(outcome: Outcome, reason: &Cow<'static, str>, path: &'static str) -> Ended {
+fn ended(outcome: Outcome, reason: Cow<'static, str>, path: &'static str) -> Ended {
     // How many of how many is for the caller; as a label it would never end.
     let partial = reason.starts_with("partial-");
     let reason = if partial {
         Cow::Borrowed("partial")
     } else {
-        reason.clone()
+        reason
     };
     Ended {
         outcome: outcome.token(),
@@ -144,7 +144,7 @@ impl Metrics {
             Some((_, hits)) if outcome == Outcome::Hit && reason.is_empty() => hits.inc(),
             _ => self
                 .requests
-                .get_or_create(&ended(outcome, reason, path))
+                .get_or_create(&ended(outcome, reason.clone(), path))
                 .inc(),
         };
         if let Some((_, seconds)) = self.seconds_by.iter().find(|(by, _)| *by == outcome) {

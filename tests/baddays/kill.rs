@@ -112,7 +112,7 @@ async fn client(node: &Node, record: &Record, seed: u64, round: u64) {
     let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     while !record.stop.load(Ordering::Relaxed) {
         let prompt = format!("round {round}, prompt {}", draw(&mut random) % PROMPTS);
-        let streamed = draw(&mut random) % 2 == 0;
+        let streamed = draw(&mut random).is_multiple_of(2);
         let body = if streamed {
             chat_streamed(&prompt)
         } else {
