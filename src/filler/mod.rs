@@ -7,6 +7,7 @@ pub mod memory;
 mod record;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fgy_cluster::{
@@ -54,6 +55,8 @@ pub struct Filler {
     control: Control<Registry>,
     clock: Clock,
     limits: FillerLimits,
+    /// Whether the store failed to answer when it was last asked.
+    store_away: Arc<AtomicBool>,
 }
 
 impl Fill for Filler {
@@ -136,7 +139,13 @@ impl Filler {
             control,
             clock,
             limits,
+            store_away: Arc::default(),
         }
+    }
+
+    /// Whether the store failed to answer when it was last asked, for the probes.
+    pub fn store_away(&self) -> Arc<AtomicBool> {
+        self.store_away.clone()
     }
 
     /// The memory tier, for counting and sweeping.
@@ -159,7 +168,10 @@ impl Filler {
         }
         let now = self.clock.now();
         let asked = self.entries.get_many(keys, now);
-        let rows = match tokio::time::timeout(self.limits.store_patience, asked).await {
+        let answered = tokio::time::timeout(self.limits.store_patience, asked).await;
+        self.store_away
+            .store(!matches!(answered, Ok(Ok(_))), Ordering::Relaxed);
+        let rows = match answered {
             Ok(Ok(rows)) => rows,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the store could not be asked");

@@ -12,10 +12,10 @@ use serde::Serialize;
 use super::Edge;
 
 /// What the probes are told.
-#[derive(Default)]
 pub struct Health {
     ready: AtomicBool,
-    store_away: AtomicBool,
+    /// Whether the store failed to answer when it was last asked; told by whoever asks it.
+    store_away: Arc<AtomicBool>,
 }
 
 /// The body of `/readyz`.
@@ -27,14 +27,17 @@ struct Readiness {
 }
 
 impl Health {
+    /// Not ready yet.
+    pub fn new(store_away: Arc<AtomicBool>) -> Health {
+        Health {
+            ready: AtomicBool::new(false),
+            store_away,
+        }
+    }
+
     /// Says whether traffic is welcome.
     pub fn ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
-    }
-
-    /// Says whether the store answers.
-    pub fn store_away(&self, away: bool) {
-        self.store_away.store(away, Ordering::Relaxed);
     }
 
     fn readiness(&self) -> Readiness {

@@ -131,7 +131,7 @@ impl Parts {
                 body_bytes_max: limits.body_bytes_max as usize,
                 body_patience: Duration::from_secs(limits.body_chunk_seconds_max),
             },
-            health: Health::default(),
+            health: Health::new(filler.store_away()),
             closing: CancellationToken::new(),
             node: HeaderValue::from_str(me.as_str())
                 .context("the node's name must be plain text")?,
