@@ -4,7 +4,7 @@
 //! and never billed.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fgy_cluster::{Key, NodeId};
@@ -19,7 +19,6 @@ use crate::ledger::money::{BasisPoints, NanoUsd};
 use crate::ledger::price::PriceTable;
 use crate::metrics::Metrics;
 use crate::names::Name;
-use crate::openai::request::Endpoint;
 use crate::problem::Problem;
 use crate::registry::Tenant;
 
@@ -215,12 +214,11 @@ impl Settlement {
             agent: self.opening.agent.clone(),
             namespace: self.namespace.clone(),
             model: self.model.clone(),
-            path: path_name(self.opening.path),
+            path: Name::new_static(self.opening.path),
             outcome: self.outcome,
-            reason: if self.reason.is_empty() {
-                Name::default()
-            } else {
-                self.reason.as_ref().into()
+            reason: match &self.reason {
+                Cow::Borrowed(token) => Name::new_static(token),
+                Cow::Owned(token) => token.into(),
             },
             key: self.key,
             status: self.status,
@@ -276,14 +274,4 @@ impl Settlement {
             micros = took.as_micros() as u64,
         );
     }
-}
-
-/// A path as ledger lines hold it, made once for each of the few there are.
-fn path_name(path: &'static str) -> Name {
-    static NAMES: LazyLock<Vec<(&str, Name)>> = LazyLock::new(|| {
-        let known = Endpoint::ALL.map(Endpoint::path);
-        known.into_iter().map(|path| (path, path.into())).collect()
-    });
-    let known = NAMES.iter().find(|(known, _)| *known == path);
-    known.map_or_else(|| path.into(), |(_, name)| name.clone())
 }

@@ -237,8 +237,9 @@ impl Node {
 
     /// Sends a signal by its name, to this process alone.
     pub(crate) fn signal(&self, name: &str) {
-        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
-        let sent = Command::new("kill").args([signal, pid]).status().unwrap();
+        // The shell's own `kill`: the program of that name is not on every machine.
+        let words = format!("kill -{name} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &words]).status().unwrap();
         assert!(sent.success(), "{name}");
     }
 

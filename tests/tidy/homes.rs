@@ -107,6 +107,7 @@ pub(crate) const HOMES: &[Home] = &[
     ("quick_cache", &["src/filler/memory.rs"]),
     ("memmap2", &["src/ledger/journal/segment.rs"]),
     ("crc32fast", &["src/ledger/journal/segment.rs"]),
+    ("smol_str", &["src/names.rs"]),
     ("postcard", &["src/ledger/journal/record.rs"]),
     ("getrandom", &["src/random.rs"]),
     ("tracing-subscriber", &["src/telemetry.rs"]),
