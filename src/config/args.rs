@@ -5,8 +5,13 @@
 macro_rules! variables {
     ($($(#[doc = $doc:literal])+ $key:ident $env:literal $value:literal;)+) => {
         /// The flags of `fgy up` and `fgy serve`.
-        // Written for `--help`, where an address is no link and a placeholder no markup.
-        #[allow(rustdoc::bare_urls, rustdoc::invalid_html_tags)]
+        // Written for `--help`, where an address is no link, a default in
+        // brackets neither, and a placeholder no markup.
+        #[allow(
+            rustdoc::bare_urls,
+            rustdoc::broken_intra_doc_links,
+            rustdoc::invalid_html_tags
+        )]
         #[derive(Clone, Default, clap::Args)]
         pub struct Args {
             $($(#[doc = $doc])+
