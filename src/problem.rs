@@ -130,7 +130,6 @@ impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
         match fault {
             Fault::Refused(refusal) => Problem::Refused(refusal),
-            Fault::NotKept => Problem::NotKept,
             Fault::Lost => Problem::Unreachable,
             Fault::TooSlow => Problem::TooSlow,
             Fault::TooLong => Problem::TooLong,

@@ -70,11 +70,6 @@ impl Holding {
         }
         taken
     }
-
-    /// The bytes drawn so far.
-    pub fn held(&self) -> u64 {
-        self.held
-    }
 }
 
 impl Drop for Holding {

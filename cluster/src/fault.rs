@@ -32,8 +32,6 @@ pub enum Fault {
     NoRoom,
     /// Where the answer was coming from went away: before the first byte, or in the middle.
     Lost,
-    /// Nothing is kept under this key, and the asker forbade making an answer.
-    NotKept,
     /// The maker of the answer said no, in its own words.
     Refused(Arc<Refusal>),
 }
@@ -94,7 +92,6 @@ impl Fault {
             Fault::TooSlow => "too-slow",
             Fault::NoRoom => "no-room",
             Fault::Lost => "lost",
-            Fault::NotKept => "not-kept",
             Fault::Refused(_) => "refused",
         }
     }

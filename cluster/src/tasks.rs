@@ -67,11 +67,6 @@ impl Tasks {
         });
     }
 
-    /// Counts a panic that was caught elsewhere.
-    pub fn count_panic(&self) {
-        self.panics.add();
-    }
-
     /// Panics so far.
     pub fn panics(&self) -> u64 {
         self.panics.get()

@@ -22,7 +22,7 @@ use crate::answer::head::Head;
 use crate::answer::stamp::{Millis, Stamp};
 use crate::clock::Clock;
 use crate::filler::keep::Keep;
-use crate::filler::memory::{Half, Kept, Memory};
+use crate::filler::memory::{Half, Memory};
 use crate::filler::record::Recorded;
 use crate::job::Job;
 use crate::openai::embeddings;
@@ -293,10 +293,5 @@ impl Filler {
         let tenant = registry.tenant(stamp.tenant.as_str());
         let bytes_max = tenant.and_then(|tenant| tenant.settings.memory_bytes_max);
         self.memory.keep(Half::Owned, key, sealed, stamp, bytes_max);
-    }
-
-    /// What is in memory under a key, for `explain`.
-    pub fn kept(&self, key: &Key) -> Option<Arc<Kept>> {
-        self.memory.get(key)
     }
 }

@@ -86,8 +86,6 @@ pub struct Reply {
     pub filled: Millis,
     /// How long it is kept, if it is.
     pub kept_until: Option<Millis>,
-    /// Whether no call was made for this caller.
-    pub from_cache: bool,
     /// The provider's own headers, for the one whose request went upstream.
     pub aside: Aside,
     /// The node that owns the key.

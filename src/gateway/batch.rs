@@ -268,7 +268,6 @@ fn batch_reply(
         shape: Shape::Plain,
         filled,
         kept_until: None,
-        from_cache: outcome.saves(),
         aside: if lot.part == Part::Led {
             lot.aside
         } else {

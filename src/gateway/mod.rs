@@ -205,7 +205,6 @@ fn reply(
         shape: head.shape,
         filled: head.filled,
         kept_until: head.kept_until,
-        from_cache: outcome.saves(),
         aside,
         owner: fetched.owner,
         player: fetched.player,

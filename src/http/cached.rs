@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::caller::caller;
 use super::places::Place;
 use super::{Edge, body, error, passthrough, reply};
+use crate::answer::stamp::Millis;
 use crate::gateway::{Answer, Ask};
 use crate::openai::request::{Endpoint, Reading, Request as Asked};
 use crate::policy::{Directives, Reason};
@@ -114,7 +115,7 @@ pub(super) fn enter<'e>(
     let place = edge.places.take().ok_or(Problem::Overloaded)?;
     let bill = edge
         .settler
-        .open(opening(edge, path, known, &directives, began));
+        .open(opening(edge, path, known, &directives, (began, now)));
     Ok(Entered {
         directives,
         bill,
@@ -127,9 +128,8 @@ fn opening(
     path: &'static str,
     known: Known,
     directives: &Directives,
-    began: Instant,
+    (began, now): (Instant, Millis),
 ) -> Opening {
-    let now = edge.clock.now();
     let agent = directives.agent(known.agent.as_ref());
     let idempotency = directives.idempotency_key.as_deref().map(|key| {
         edge.gateway

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fgy_cluster::{Control, Tasks};
+use fgy_cluster::Tasks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,6 @@ use self::parts::Parts;
 use crate::config::Settings;
 use crate::http::{Admin, Edge, Front, Server, admin, public};
 use crate::ledger::post::Post;
-use crate::registry::Registry;
 
 /// How often memory is rid of what has expired or was purged.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -40,7 +39,6 @@ pub struct Node {
     /// Made at the first start and shown once: the key of tenant `default`.
     pub first_key: Option<String>,
     edge: Arc<Edge>,
-    control: Control<Registry>,
     post: Arc<Post>,
     tasks: Tasks,
     drain: CancellationToken,
@@ -63,7 +61,6 @@ impl Node {
             admin_address: admin_listener.local_addr()?,
             first_key: parts.first_key.clone(),
             edge: parts.edge.clone(),
-            control: parts.control.clone(),
             post: parts.post.clone(),
             tasks: tasks.clone(),
             drain: drain.clone(),
@@ -113,11 +110,6 @@ impl Node {
         parts.run_in_background(SWEEP_EVERY, RESTART_PAUSE);
         parts.edge.health.ready(true);
         Ok(node)
-    }
-
-    /// The agreed state, for tests and for the command line of the same process.
-    pub fn control(&self) -> &Control<Registry> {
-        &self.control
     }
 
     fn serve(&mut self, name: &'static str, server: Server) {
