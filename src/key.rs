@@ -13,7 +13,7 @@ use crate::json::Canonical;
 use crate::registry::key_digest;
 
 /// Raised when the same request must get another key than before: all that is stored then misses.
-pub const KEY_SCHEMA_VERSION: u32 = 1;
+pub const KEY_SCHEMA_VERSION: u32 = 2;
 
 /// The secret under which this installation makes its keys, so that knowing a request is not
 /// enough to know its key. Made once, kept by the store, the same on every node, for ever.
@@ -96,7 +96,18 @@ pub struct KeyParts<'a> {
     /// the latest purge that covers the request
     pub epoch: u64,
     /// what is asked
-    pub canonical: &'a Canonical,
+    pub canonical: CanonicalDigest,
+}
+
+/// What is asked, shortened to what a key takes in: the digest of its one spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CanonicalDigest([u8; 32]);
+
+impl CanonicalDigest {
+    /// Of the one spelling.
+    pub fn of(canonical: &Canonical) -> CanonicalDigest {
+        CanonicalDigest(*blake3::hash(canonical.bytes()).as_bytes())
+    }
 }
 
 /// The key of a question.
@@ -130,7 +141,7 @@ pub fn derive(installation: &InstallationKey, parts: &KeyParts<'_>) -> Key {
     preimage.text(namespace);
     preimage.text(user);
     preimage.number(epoch);
-    preimage.bytes(canonical.bytes());
+    preimage.bytes(&canonical.0);
     preimage.key()
 }
 

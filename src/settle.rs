@@ -11,8 +11,8 @@ use fgy_cluster::{Key, NodeId};
 use tokio::time::Instant;
 
 use crate::answer::event::Tally;
+use crate::answer::stamp::Millis;
 use crate::answer::usage::Usage;
-use crate::clock::Clock;
 use crate::ledger::journal::Journal;
 use crate::ledger::line::{Amounts, Line, LineId, Outcome};
 use crate::ledger::money::{BasisPoints, NanoUsd};
@@ -32,8 +32,6 @@ pub struct Settler {
     pub prices: arc_swap::ArcSwap<PriceTable>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// What time it is.
-    pub clock: Clock,
     /// Which requests leave a line in the log.
     pub access_log: AccessLog,
 }
@@ -54,6 +52,8 @@ pub struct Opening {
     pub id: LineId,
     /// When the request came in.
     pub began: Instant,
+    /// The same in Unix time.
+    pub at: Millis,
     /// Who pays.
     pub tenant: Arc<Tenant>,
     /// The agent; `""`: none.
@@ -85,9 +85,10 @@ pub struct Settlement {
 }
 
 impl Settler {
-    /// Opens the bill of a reply. Until it is told otherwise the request was refused.
-    pub fn open(self: &Arc<Settler>, opening: Opening) -> Settlement {
-        Settlement {
+    /// Opens the bill of a reply. Until it is told otherwise the request was refused. Boxed, since it
+    /// is handed from room to room.
+    pub fn open(self: &Arc<Settler>, opening: Opening) -> Box<Settlement> {
+        Box::new(Settlement {
             settler: self.clone(),
             opening,
             namespace: Name::default(),
@@ -102,7 +103,7 @@ impl Settler {
             whole: Amounts::default(),
             complete: false,
             delivered: false,
-        }
+        })
     }
 }
 
@@ -137,7 +138,7 @@ impl Settlement {
     }
 
     /// The request got no answer, and the caller is told so with this status.
-    pub fn refused(mut self, problem: &Problem, status: u16) {
+    pub fn refused(mut self: Box<Self>, problem: &Problem, status: u16) {
         self.became(Outcome::Refused, problem.token().into(), None);
         self.status = status;
     }
@@ -202,14 +203,14 @@ impl Settlement {
     }
 
     /// The caller's connection has asked for the last frame: it is settled before it is sent.
-    pub fn deliver(mut self) {
+    pub fn deliver(mut self: Box<Self>) {
         self.delivered = true;
     }
 
-    fn line(&self, amounts: &Amounts) -> Line {
+    fn line(&self, amounts: &Amounts, took: Duration) -> Line {
         Line {
             id: self.opening.id,
-            at: self.settler.clock.now(),
+            at: self.opening.at.plus_millis(took.as_millis() as u64),
             tenant: self.opening.tenant.id.clone(),
             agent: self.opening.agent.clone(),
             namespace: self.namespace.clone(),
@@ -238,11 +239,11 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let amounts = self.amounts();
-        if self.settler.journal.append(&self.line(&amounts)).is_err() {
+        let (amounts, took) = (self.amounts(), self.opening.began.elapsed());
+        let line = self.line(&amounts, took);
+        if self.settler.journal.append(&line).is_err() {
             self.settler.metrics.unbilled();
         }
-        let took = self.opening.began.elapsed();
         let path = self.opening.path;
         self.settler
             .metrics

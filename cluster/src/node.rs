@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The name of a node, the same across restarts and moves.
+use smol_str::SmolStr;
+
+/// The name of a node, the same across restarts and moves. Short ones lie in the value itself: every
+/// answer carries one, and a shared count would be changed by every core.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(Arc<str>);
+pub struct NodeId(SmolStr);
 
 impl NodeId {
     /// A node's name as text.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,8 @@ pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
     panics: Arc<Count>,
+    /// Where they run, if not where they are spawned.
+    elsewhere: Option<Handle>,
 }
 
 impl Tasks {
@@ -27,15 +30,27 @@ impl Tasks {
         Tasks::default()
     }
 
+    /// The same set, whose further tasks run on another runtime.
+    pub fn on(&self, runtime: &Handle) -> Tasks {
+        Tasks {
+            elsewhere: Some(runtime.clone()),
+            ..self.clone()
+        }
+    }
+
     /// Runs `future` to its end, whoever started it goes away or not.
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let panics = self.panics.clone();
-        self.tracker.spawn(async move {
+        let task = async move {
             if AssertUnwindSafe(future).catch_unwind().await.is_err() {
                 panics.add();
                 tracing::error!(task = name, "a task panicked; what it was doing has ended");
             }
-        });
+        };
+        match &self.elsewhere {
+            None => self.tracker.spawn(task),
+            Some(runtime) => self.tracker.spawn_on(task, runtime),
+        };
     }
 
     /// Runs a background part for as long as the node lives: a panic ends one turn of it, is

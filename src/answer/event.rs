@@ -7,7 +7,7 @@ mod cut;
 mod tests;
 
 use bytes::Bytes;
-use fgy_cluster::Frame;
+use fgy_cluster::{Frame, Sealed};
 
 use super::Malformed;
 use super::bytes::{Reader, write_varint};
@@ -116,6 +116,12 @@ pub fn plain(body: &[u8]) -> Frame {
     out.push(PLAIN);
     out.extend_from_slice(body);
     Bytes::from(out)
+}
+
+/// The body of a plain answer, sharing the recording's buffer; empty where there is none.
+pub fn body(sealed: &Sealed) -> Bytes {
+    let frame = sealed.look(1);
+    sealed.bytes().slice_ref(frame.get(1..).unwrap_or_default())
 }
 
 /// Payloads to frames: one writer records one stream from its beginning.

@@ -93,7 +93,7 @@ impl Head {
     }
 
     /// Reads the frame back.
-    pub fn decode(frame: &Frame) -> Result<Head, Malformed> {
+    pub fn decode(frame: &[u8]) -> Result<Head, Malformed> {
         let mut reader = Reader::of(frame);
         if reader.byte()? != HEAD_VERSION {
             return Err(Malformed("a head of another version"));

@@ -185,7 +185,7 @@ impl Filler {
             .map(|(key, row)| {
                 let row = row.filter(|row| registry.live(&row.stamp, now))?;
                 let sealed = Arc::new(codec::decode(row.bytes).ok()?);
-                Head::decode(&sealed.frame(0)).ok()?;
+                Head::decode(sealed.look(0)).ok()?;
                 let suits = young_enough(&row.stamp, terms, now);
                 self.remember(*key, sealed.clone(), Arc::new(row.stamp));
                 suits.then(|| Tape::from(sealed))
@@ -257,7 +257,7 @@ impl Filler {
 
     /// Keeps the answer to a batch item by item, each as if it had been asked for alone.
     fn keep_items(&self, job: &Job, head: &Head, sealed: &Sealed, until: Millis) {
-        let body = sealed.frame(1).slice(1..);
+        let body = event::body(sealed);
         let weights: Vec<usize> = job.items.iter().map(|item| item.bytes).collect();
         let Ok(answers) = embeddings::split(&body, &weights) else {
             return;

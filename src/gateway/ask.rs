@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderValue};
 use crate::answer::aside::Aside;
 use crate::answer::head::Shape;
 use crate::answer::stamp::Millis;
+use crate::key::CanonicalDigest;
 use crate::ledger::line::Outcome;
+use crate::openai::normal::{canonical, canonical_across_models};
 use crate::openai::request::Request;
 use crate::policy::{Asked, Directives, Facts, Policy, select};
 use crate::registry::{Registry, Tenant};
@@ -20,6 +22,8 @@ use crate::registry::{Registry, Tenant};
 pub struct Ask<'a> {
     /// The request, understood.
     pub request: &'a Request<'a>,
+    /// The digest of its one spelling, where it was read before.
+    pub canonical: Option<CanonicalDigest>,
     /// Its bytes.
     pub raw: &'a Bytes,
     /// The query string, without the question mark.
@@ -52,6 +56,15 @@ impl Ask<'_> {
             prompt: prompt.as_deref(),
         };
         select(policies, &asked)
+    }
+
+    /// What is asked, with or without the model in it.
+    pub(super) fn canonical(&self, across_models: bool) -> CanonicalDigest {
+        match self.canonical {
+            _ if across_models => CanonicalDigest::of(&canonical_across_models(self.request)),
+            Some(digest) => digest,
+            None => CanonicalDigest::of(&canonical(self.request)),
+        }
     }
 
     /// What the decision needs to know of the request.

@@ -179,10 +179,10 @@ fn batch_job(
 
 fn item_answer(tape: &Tape) -> Option<ItemAnswer> {
     let sealed = tape.sealed()?;
-    let head = Head::decode(&sealed.frame(0)).ok()?;
-    let tally = Tally::decode(&sealed.last()).ok()?;
+    let head = Head::decode(sealed.look(0)).ok()?;
+    let tally = Tally::decode(sealed.look(sealed.len().saturating_sub(1))).ok()?;
     Some(ItemAnswer {
-        body: sealed.frame(1).slice(1..),
+        body: event::body(&sealed),
         usage: tally.usage,
         filled: head.filled,
     })

@@ -110,7 +110,7 @@ impl Gateway {
         explanation.user = plan.user;
         explanation.kept = tapes.into_iter().flatten().next().and_then(|tape| {
             let sealed = tape.sealed()?;
-            let head = Head::decode(&sealed.frame(0)).ok()?;
+            let head = Head::decode(sealed.look(0)).ok()?;
             let bytes = sealed.bytes().len();
             Some(KeptAnswer {
                 filled: head.filled,

@@ -8,6 +8,7 @@ mod explain;
 
 mod pass;
 mod question;
+mod readings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,10 @@ pub use ask::{Ask, Reply};
 pub use explain::{Explanation, KeptAnswer};
 
 pub use pass::{PassAsk, Passed};
+pub use readings::{Found, Readings};
 
 use crate::answer::aside::Aside;
 use crate::answer::head::{Head, Origin};
-use crate::clock::Clock;
 use crate::gateway::question::Question;
 use crate::key::InstallationKey;
 use crate::ledger::line::Outcome;
@@ -49,8 +50,8 @@ pub struct Gateway {
     pub control: Control<Registry>,
     /// Under which keys are made.
     pub installation: Arc<InstallationKey>,
-    /// What time it is.
-    pub clock: Clock,
+    /// What was read lately.
+    pub readings: Readings,
     /// How long a caller waits for the first byte of an answer.
     pub patience: Duration,
     /// What of a request's items one batch may ask for.

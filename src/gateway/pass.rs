@@ -115,7 +115,7 @@ impl Gateway {
         reason: Reason,
         bill: &mut Settlement,
     ) -> Result<Answer, Problem> {
-        bill.asked(ask.request.model.as_ref().into(), Default::default(), None);
+        bill.asked(ask.request.model.clone(), Default::default(), None);
         let mut headers = HeaderMap::new();
         for (name, value) in upstream_headers(ask.headers, provider) {
             if let (Ok(name), Ok(value)) =

@@ -11,10 +11,9 @@ use super::Gateway;
 use super::ask::Ask;
 use crate::answer::stamp::{Millis, Stamp};
 use crate::job::Job;
-use crate::json::Canonical;
-use crate::key::{InstallationKey, KeyHeader, KeyParts, derive, marked};
+use crate::key::{CanonicalDigest, InstallationKey, KeyHeader, KeyParts, derive, marked};
 use crate::names::{Name, TenantId};
-use crate::openai::normal::{canonical, canonical_across_models, canonical_item, upstream_body};
+use crate::openai::normal::{canonical_item, upstream_body};
 use crate::policy::{CachePlan, Policy};
 use crate::provider::Provider;
 use crate::registry::{Fields, Registry, SHARED};
@@ -78,7 +77,7 @@ impl Gateway {
         } else {
             whose.agent.clone()
         };
-        let asked_model = Name::from(&*ask.request.model);
+        let asked_model = ask.request.model.clone();
         let model = if share.models {
             Name::from(SHARED)
         } else {
@@ -92,7 +91,7 @@ impl Gateway {
         });
         let versions = headers_of(ask.headers, &VERSION_HEADERS);
         let forwarded = headers_of(ask.headers, &provider.forward_headers);
-        let item = |canonical: &Canonical| {
+        let item = |canonical: CanonicalDigest| {
             let parts = KeyParts {
                 tenant: tenant.as_str(),
                 agent: (!share.agents).then_some(&*whose.agent),
@@ -112,15 +111,12 @@ impl Gateway {
         };
         let count = ask.request.input.count();
         let items = if count == 0 {
-            let canonical = if share.models {
-                canonical_across_models
-            } else {
-                canonical
-            };
-            vec![item(&canonical(ask.request))]
+            vec![item(ask.canonical(share.models))]
         } else {
             let items = (0..count).filter_map(|i| canonical_item(ask.request, i));
-            items.map(|canonical| item(&canonical)).collect()
+            items
+                .map(|canonical| item(CanonicalDigest::of(&canonical)))
+                .collect()
         };
         Question {
             items,
@@ -130,7 +126,7 @@ impl Gateway {
             agent,
             namespace: plan.namespace.clone(),
             policy: policy.name.clone(),
-            began: self.clock.now(),
+            began: whose.at,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::places::Place;
 use super::{Edge, body, error, passthrough, reply};
 use crate::answer::stamp::Millis;
 use crate::gateway::{Answer, Ask};
-use crate::openai::request::{Endpoint, Reading, Request as Asked};
+use crate::openai::request::{Endpoint, Reading};
 use crate::policy::{Directives, Reason};
 use crate::problem::Problem;
 use crate::registry::Known;
@@ -61,15 +61,17 @@ async fn walk(
     let (bytes_max, patience) = (edge.limits.body_bytes_max, edge.limits.body_patience);
     let raw = body::whole(&parts.headers, body, bytes_max, patience).await?;
     crate::faults::hit("handler", &raw);
-    let asked = match Asked::read(endpoint, &raw) {
-        Ok(Reading::Understood(asked)) => asked,
-        Ok(Reading::NotUnderstood(_)) => {
+    let found = edge.gateway.readings.read(endpoint, &raw);
+    let found = found.map_err(|malformed| Problem::BadBody(malformed.to_string()))?;
+    let asked = match found.reading {
+        Reading::Understood(asked) => asked,
+        Reading::NotUnderstood(_) => {
             return Box::pin(passthrough::pass_whole(edge, &parts, raw, directives, bill)).await;
         }
-        Err(malformed) => return Err(Problem::BadBody(malformed.to_string())),
     };
     let ask = Ask {
         request: &asked,
+        canonical: found.canonical,
         raw: &raw,
         query: parts.uri.query(),
         headers: &parts.headers,
@@ -84,7 +86,7 @@ pub(super) struct Entered<'e> {
     /// What its headers ask of the cache.
     pub(super) directives: Directives,
     /// Its open bill.
-    pub(super) bill: Settlement,
+    pub(super) bill: Box<Settlement>,
     /// Its place among those being answered.
     pub(super) place: Place<'e>,
 }
@@ -139,6 +141,7 @@ fn opening(
     Opening {
         id: edge.ids.next(now),
         began,
+        at: now,
         tenant: known.tenant,
         agent,
         path,

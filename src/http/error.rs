@@ -50,7 +50,7 @@ pub(super) fn response(problem: &Problem) -> Response {
 }
 
 /// Closes the bill of a request that got no answer, and tells its caller.
-pub(super) fn refuse(edge: &Edge, bill: Settlement, problem: &Problem) -> Response {
+pub(super) fn refuse(edge: &Edge, bill: Box<Settlement>, problem: &Problem) -> Response {
     let response = with_id(edge, bill.id(), problem);
     bill.refused(problem, response.status().as_u16());
     response
@@ -71,7 +71,7 @@ pub(super) fn with_id(edge: &Edge, id: LineId, problem: &Problem) -> Response {
     reply::cache_headers(headers, outcome, problem.token());
     headers.insert(
         reply::CACHE_STATUS,
-        reply::cache_status(forwarded, problem.token(), None),
+        reply::cache_status(forwarded, problem.token()),
     );
     response
 }

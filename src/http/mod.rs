@@ -3,6 +3,7 @@
 //! a store and never decides what is cached.
 
 mod admin;
+mod alarm;
 mod body;
 mod cached;
 mod caller;

@@ -94,7 +94,7 @@ fn ask<'a>(parts: &'a Parts, directives: &'a Directives, reason: Reason) -> Pass
 }
 
 /// The provider's answer, with our names on it.
-pub(super) fn response(edge: &Edge, passed: Passed, mut settlement: Settlement) -> Response {
+pub(super) fn response(edge: &Edge, passed: Passed, mut settlement: Box<Settlement>) -> Response {
     let Passed {
         status,
         headers,
@@ -121,7 +121,7 @@ pub(super) fn response(edge: &Edge, passed: Passed, mut settlement: Settlement) 
     reply::cache_headers(own, Outcome::Bypass, reason);
     own.insert(
         reply::CACHE_STATUS,
-        reply::cache_status(Outcome::Bypass, reason, None),
+        reply::cache_status(Outcome::Bypass, reason),
     );
     response
 }
@@ -129,7 +129,7 @@ pub(super) fn response(edge: &Edge, passed: Passed, mut settlement: Settlement) 
 /// The provider's body on its way through; settled when it has come to its end.
 struct Passing {
     body: BoxStream<'static, Result<Bytes, CallFault>>,
-    settlement: Option<Settlement>,
+    settlement: Option<Box<Settlement>>,
 }
 
 impl Stream for Passing {

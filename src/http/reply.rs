@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fgy_cluster::{Fault, Player, Sealed};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -16,9 +16,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::{Edge, error, stream};
 use crate::answer::Malformed;
 use crate::answer::aside::Aside;
-use crate::answer::event::{ChunkReader, Event, Tally};
+use crate::answer::event::{self, ChunkReader, Event, Tally};
 use crate::answer::fold::Fold;
 use crate::answer::head::Shape;
+use crate::answer::stamp::Millis;
 use crate::gateway::Reply;
 use crate::ledger::line::{LineId, Outcome};
 use crate::problem::Problem;
@@ -36,10 +37,16 @@ pub(super) const X_FGY_PROVIDER_REQUEST_ID: HeaderName =
     HeaderName::from_static("x-fgy-provider-request-id");
 
 /// The response to an answer.
-pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Settlement) -> Response {
+pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Box<Settlement>) -> Response {
     let mut headers = HeaderMap::with_capacity(16);
-    name(&mut headers, edge, bill.id());
-    origin_headers(&mut headers, edge, &reply);
+    let mut texts = Texts::default();
+    headers.insert(X_FGY_NODE, edge.node.clone());
+    headers.extend(
+        texts
+            .request_id(edge, bill.id())
+            .map(|id| (X_REQUEST_ID, id)),
+    );
+    origin_headers(&mut headers, &mut texts, (edge, bill.opening().at), &reply);
     provider_headers(&mut headers, &reply.aside);
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
     bill.status(status.as_u16());
@@ -60,7 +67,7 @@ pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Settlement
             return error::refuse(edge, bill, &Problem::Internal);
         };
         bill.tallied(&tally);
-        saved_header(&mut headers, &bill);
+        saved_header(&mut headers, &mut texts, &bill);
         Body::new(Whole {
             bytes: Some(bytes),
             settlement: Some(bill),
@@ -75,12 +82,66 @@ pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Settlement
 /// Names the node and the ledger line, so that any node finds it.
 pub(super) fn name(headers: &mut HeaderMap, edge: &Edge, id: LineId) {
     headers.insert(X_FGY_NODE, edge.node.clone());
-    let mut text = Vec::with_capacity(edge.node.len() + 37);
-    text.extend_from_slice(edge.node.as_bytes());
-    text.push(b'.');
-    text.extend_from_slice(&id.text());
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
-        headers.insert(X_REQUEST_ID, value);
+    let id = Texts::default().request_id(edge, id);
+    headers.extend(id.map(|id| (X_REQUEST_ID, id)));
+}
+
+/// Header values written one behind the other into one buffer that they share: a reply has several
+/// that no other reply has, and an allocation for each would be most of their cost.
+struct Texts(BytesMut);
+
+impl Default for Texts {
+    fn default() -> Texts {
+        Texts(BytesMut::with_capacity(256))
+    }
+}
+
+impl Texts {
+    /// What was written since the value before. Nothing that is written here is beyond ASCII but a
+    /// node's name, which was a header's value before.
+    fn value(&mut self) -> Option<HeaderValue> {
+        HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
+    }
+
+    fn push(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn request_id(&mut self, edge: &Edge, id: LineId) -> Option<HeaderValue> {
+        self.0.extend_from_slice(edge.node.as_bytes());
+        self.push(".");
+        self.0.extend_from_slice(&id.text());
+        self.value()
+    }
+
+    /// RFC 9211: whether the answer came from here, and if not, why the request went forward.
+    fn cache_status(
+        &mut self,
+        outcome: Outcome,
+        reason: &str,
+        seconds_left: Option<u64>,
+    ) -> Option<HeaderValue> {
+        self.push(match outcome {
+            Outcome::Hit | Outcome::SemanticHit => "fgy; hit",
+            Outcome::Coalesced => "fgy; fwd=miss; collapsed",
+            Outcome::Miss => "fgy; fwd=miss",
+            Outcome::Refresh => "fgy; fwd=request",
+            Outcome::Bypass => "fgy; fwd=bypass",
+            // Made here: it neither came from the cache nor went forward.
+            Outcome::Refused => "fgy",
+        });
+        if let Some(seconds) = seconds_left {
+            self.push("; ttl=");
+            self.push(itoa::Buffer::new().format(seconds));
+        }
+        let detail = if reason.is_empty() {
+            outcome.token()
+        } else {
+            reason
+        };
+        self.push("; detail=");
+        self.push(detail);
+        self.value()
     }
 }
 
@@ -94,7 +155,12 @@ pub(super) fn cache_headers(headers: &mut HeaderMap, outcome: Outcome, reason: &
     }
 }
 
-fn origin_headers(headers: &mut HeaderMap, edge: &Edge, reply: &Reply) {
+fn origin_headers(
+    headers: &mut HeaderMap,
+    texts: &mut Texts,
+    (edge, now): (&Edge, Millis),
+    reply: &Reply,
+) {
     cache_headers(headers, reply.outcome, &reply.reason);
     if reply.owner == *edge.gateway.cluster.me() {
         headers.insert(X_FGY_OWNER, edge.node.clone());
@@ -109,58 +175,28 @@ fn origin_headers(headers: &mut HeaderMap, edge: &Edge, reply: &Reply) {
                 .map(|v| (X_FGY_CACHE_SIMILARITY, v)),
         );
     }
-    let now = edge.clock.now();
     if matches!(reply.outcome, Outcome::Hit | Outcome::SemanticHit) {
         headers.insert(AGE, HeaderValue::from(now.since(reply.filled) / 1_000));
     }
     let left = reply.kept_until.map(|until| until.since(now) / 1_000);
-    headers.insert(
-        CACHE_STATUS,
-        cache_status(reply.outcome, &reply.reason, left),
-    );
+    let status = texts.cache_status(reply.outcome, &reply.reason, left);
+    headers.extend(status.map(|status| (CACHE_STATUS, status)));
 }
 
-/// RFC 9211: whether the answer came from here, and if not, why the request went forward.
-pub(super) fn cache_status(
-    outcome: Outcome,
-    reason: &str,
-    seconds_left: Option<u64>,
-) -> HeaderValue {
-    let mut text = String::with_capacity(64);
-    text.push_str(match outcome {
-        Outcome::Hit | Outcome::SemanticHit => "fgy; hit",
-        Outcome::Coalesced => "fgy; fwd=miss; collapsed",
-        Outcome::Miss => "fgy; fwd=miss",
-        Outcome::Refresh => "fgy; fwd=request",
-        Outcome::Bypass => "fgy; fwd=bypass",
-        // Made here: it neither came from the cache nor went forward.
-        Outcome::Refused => "fgy",
-    });
-    if let Some(seconds) = seconds_left {
-        text.push_str("; ttl=");
-        text.push_str(itoa::Buffer::new().format(seconds));
-    }
-    let detail = if reason.is_empty() {
-        outcome.token()
-    } else {
-        reason
-    };
-    text.push_str("; detail=");
-    text.push_str(detail);
-    HeaderValue::from_maybe_shared(Bytes::from(text))
-        .unwrap_or_else(|_| HeaderValue::from_static("fgy"))
+/// What `Cache-Status` says.
+pub(super) fn cache_status(outcome: Outcome, reason: &str) -> HeaderValue {
+    let status = Texts::default().cache_status(outcome, reason, None);
+    status.unwrap_or_else(|| HeaderValue::from_static("fgy"))
 }
 
-fn saved_header(headers: &mut HeaderMap, settlement: &Settlement) {
+fn saved_header(headers: &mut HeaderMap, texts: &mut Texts, settlement: &Settlement) {
     let amounts = settlement.saving();
     if amounts.saved.0 == 0 {
         return;
     }
-    let mut text = String::with_capacity(24);
-    amounts.saved.write(&mut text);
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) {
-        headers.insert(X_FGY_SAVED_USD, value);
-    }
+    // Writing to a buffer that grows cannot fail.
+    let _infallible = amounts.saved.write(&mut texts.0);
+    headers.extend(texts.value().map(|saved| (X_FGY_SAVED_USD, saved)));
 }
 
 /// Headers of a provider's own, for the one whose request went upstream.
@@ -192,9 +228,9 @@ async fn end(player: &mut Player) -> Result<Arc<Sealed>, Fault> {
 
 /// The whole answer as one JSON body, and what it took.
 fn plain(sealed: &Sealed, shape: Shape) -> Result<(Bytes, Tally), Malformed> {
-    let tally = Tally::decode(&sealed.last())?;
+    let tally = Tally::decode(sealed.look(sealed.len().saturating_sub(1)))?;
     let body = match shape {
-        Shape::Plain => sealed.frame(1).slice(1..),
+        Shape::Plain => event::body(sealed),
         Shape::Events => folded(sealed)?,
     };
     Ok((body, tally))
@@ -219,7 +255,7 @@ fn folded(sealed: &Sealed) -> Result<Bytes, Malformed> {
 /// A body of one piece, settled when the connection takes it.
 struct Whole {
     bytes: Option<Bytes>,
-    settlement: Option<Settlement>,
+    settlement: Option<Box<Settlement>>,
 }
 
 impl HttpBody for Whole {

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::alarm::Alarm;
 use super::front::Front;
 use super::patient::Patient;
 
@@ -111,7 +112,7 @@ impl Server {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
-            .timer(TokioTimer::new())
+            .timer(Alarm::new(idle))
             .header_read_timeout(idle)
             .max_buf_size(self.limits.header_bytes_max.max(8 * 1024))
             .half_close(false);

@@ -23,7 +23,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const WRITE_BYTES: usize = 32 * 1024;
 
 /// The body of a streamed answer.
-pub(super) fn body(reply: Reply, settlement: Settlement) -> Body {
+pub(super) fn body(reply: Reply, settlement: Box<Settlement>) -> Body {
     let playing = Playing {
         player: reply.player,
         reader: ChunkReader::new(),
@@ -52,7 +52,7 @@ struct Playing {
     player: Player,
     reader: ChunkReader,
     include_usage: bool,
-    settlement: Settlement,
+    settlement: Box<Settlement>,
 }
 
 /// What comes after a write.

@@ -32,7 +32,7 @@ fn parts(canonical: &Canonical) -> KeyParts<'_> {
         namespace: Some("staging"),
         user: Some("u-1"),
         epoch: 7,
-        canonical,
+        canonical: CanonicalDigest::of(canonical),
     }
 }
 
@@ -225,7 +225,7 @@ fn every_part_moves_the_key() {
         (
             "canonical",
             KeyParts {
-                canonical: &other,
+                canonical: CanonicalDigest::of(&other),
                 ..base
             },
         ),
@@ -291,8 +291,8 @@ fn the_schema_has_not_moved_unnoticed() {
     assert_eq!(
         (KEY_SCHEMA_VERSION, key.to_string().as_str()),
         (
-            1,
-            "7d6479f0d63391b3b79632cde44de5305552a5ff383ffd21730f81a9e0b22794"
+            2,
+            "4dc0c2d4199a4065e4fc19c13ab486463951c749ede41e7bb071abf4e48682c5"
         )
     );
 }

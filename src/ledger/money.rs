@@ -70,7 +70,8 @@ impl Sum for NanoUsd {
 impl fmt::Display for NanoUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::with_capacity(24);
-        self.write(&mut text);
+        // Writing to a string cannot fail.
+        let _infallible = self.write(&mut text);
         f.pad(&text)
     }
 }
@@ -78,15 +79,15 @@ impl fmt::Display for NanoUsd {
 impl NanoUsd {
     /// Writes exact dollars, at least two decimals and no zero beyond them. It stands in every
     /// hit's headers, so it is written without the machinery of formatting.
-    pub fn write(self, text: &mut String) {
+    pub fn write(self, text: &mut impl fmt::Write) -> fmt::Result {
         let (dollars, decimals) = (self.0 / NANOS_PER_DOLLAR, self.0 % NANOS_PER_DOLLAR);
-        text.push_str(itoa::Buffer::new().format(dollars));
-        text.push('.');
+        text.write_str(itoa::Buffer::new().format(dollars))?;
+        text.write_char('.')?;
         // A one in front keeps the zeros at the start; it is not written.
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(NANOS_PER_DOLLAR + decimals);
         let kept = digits.trim_end_matches('0').len().max(3);
-        text.push_str(&digits[1..kept]);
+        text.write_str(&digits[1..kept])
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use fgy_cluster::{Cluster, Tasks};
+use fgy_cluster::Tasks;
 
 use crate::filler::Filler;
 use crate::filler::keep::Keep;
 use crate::filler::memory::Half;
+use crate::http::Edge;
 use crate::ledger::journal::Journal;
 use crate::ledger::post::Post;
 use crate::metrics::Gauges;
 
 /// The parts that are looked at.
 pub(super) struct NodeGauges {
-    pub(super) cluster: Arc<Cluster>,
+    pub(super) edge: Arc<Edge>,
     pub(super) filler: Arc<Filler>,
     pub(super) keep: Arc<Keep>,
     pub(super) journal: Arc<Journal>,
@@ -24,8 +25,9 @@ pub(super) struct NodeGauges {
 impl Gauges for NodeGauges {
     fn read(&self) -> Vec<(&'static str, &'static str, u64)> {
         let (entries, bytes) = self.filler.memory().size(Half::Owned);
+        let (readings, reading_bytes) = self.edge.gateway.readings.size();
         let (stats, keep, journal) = (
-            self.cluster.stats(),
+            self.edge.gateway.cluster.stats(),
             self.keep.counts(),
             self.journal.counts(),
         );
@@ -40,12 +42,12 @@ impl Gauges for NodeGauges {
             (
                 "inflight",
                 "Flights in the air",
-                self.cluster.flights() as u64,
+                self.edge.gateway.cluster.flights() as u64,
             ),
             (
                 "inflight_bytes",
                 "Bytes of recordings in the air",
-                self.cluster.bytes_in_flight(),
+                self.edge.gateway.cluster.bytes_in_flight(),
             ),
             ("flights_led", "Flights begun", stats.led.get()),
             (
@@ -63,6 +65,8 @@ impl Gauges for NodeGauges {
                 "Callers who had to ask again",
                 stats.again.get(),
             ),
+            ("readings", "Requests remembered as read", readings as u64),
+            ("reading_bytes", "What they weigh", reading_bytes),
             ("store_kept", "Answers written to the store", keep.kept),
             (
                 "store_waiting",

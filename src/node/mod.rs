@@ -5,6 +5,7 @@ mod around;
 mod folder;
 mod gauges;
 mod parts;
+mod quiet;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::folder::{Folder, TOKEN_FILE};
 use self::parts::Parts;
+use self::quiet::Quiet;
 use crate::config::Settings;
 use crate::http::{Admin, Edge, Front, Server, admin, public};
 use crate::ledger::post::Post;
@@ -46,6 +48,7 @@ pub struct Node {
     servers: Vec<tokio::sync::oneshot::Receiver<()>>,
     /// Held for as long as the node lives: a second node on the same folder is refused.
     _folder: Folder,
+    quiet: Quiet,
 }
 
 impl Node {
@@ -54,7 +57,8 @@ impl Node {
         let folder = Folder::open(&settings.data)?;
         let listener = bind(settings.listen, "FGY_LISTEN").await?;
         let admin_listener = bind(settings.admin_listen, "FGY_ADMIN_LISTEN").await?;
-        let parts = Parts::build(settings, &folder).await?;
+        let quiet = Quiet::start()?;
+        let parts = Parts::build(settings, &folder, &quiet).await?;
         let (tasks, drain) = (parts.tasks.clone(), CancellationToken::new());
         let mut node = Node {
             address: listener.local_addr()?,
@@ -67,6 +71,7 @@ impl Node {
             drain_ready: Duration::from_secs(settings.limits.drain_ready_seconds),
             servers: Vec::new(),
             _folder: folder,
+            quiet,
         };
         let tls = parts::tls(settings)?;
         let limits = parts::listener_limits(&settings.limits);
@@ -107,7 +112,8 @@ impl Node {
                 },
             ),
         );
-        parts.run_in_background(SWEEP_EVERY, RESTART_PAUSE);
+        let beside = tasks.on(node.quiet.handle());
+        parts.run_in_background(&beside, SWEEP_EVERY, RESTART_PAUSE);
         parts.edge.health.ready(true);
         Ok(node)
     }

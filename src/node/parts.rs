@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use super::around::Surroundings;
 use super::folder::Folder;
 use super::gauges::NodeGauges;
+use super::quiet::Quiet;
 use crate::clock::Clock;
 use crate::config::{AccessLog, Auth, Limits, ProviderKind, Settings};
 use crate::filler::keep::{self, Keep};
 use crate::filler::memory::{Memory, MemoryLimits};
 use crate::filler::{Filler, FillerLimits};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Readings};
 use crate::http::{AdminTokens, Edge, Health, ListenerLimits, Places, RequestLimits};
 use crate::key::InstallationKey;
 use crate::ledger::journal::{self, Journal};
@@ -53,9 +54,16 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) async fn build(settings: &Settings, folder: &Folder) -> Result<Parts> {
+    pub(super) async fn build(
+        settings: &Settings,
+        folder: &Folder,
+        quiet: &Quiet,
+    ) -> Result<Parts> {
         let (clock, tasks, limits) = (Clock, Tasks::new(), &settings.limits);
-        let stores = store::open(&settings.store, &store::Settings::default()).await?;
+        let store = settings.store.clone();
+        // Opened there, since whoever opens it makes the writer's thread.
+        let opened = async move { store::open(&store, &store::Settings::default()).await };
+        let stores = quiet.handle().spawn(opened).await??;
         let installation = Arc::new(installation_key(folder, &stores).await?);
         let control = Control::<Registry>::solo(folder.join("registry.json")).await?;
         let first_key = first_tenant(&control, &installation, settings, clock).await?;
@@ -105,7 +113,6 @@ impl Parts {
             journal: journal.clone(),
             prices: arc_swap::ArcSwap::from_pointee(prices(settings)?),
             metrics: Arc::new(Metrics::default()),
-            clock,
             access_log: match settings.access_log {
                 AccessLog::Sampled => settle::AccessLog::Sampled,
                 AccessLog::All => settle::AccessLog::All,
@@ -117,7 +124,7 @@ impl Parts {
                 providers,
                 control: control.clone(),
                 installation,
-                clock,
+                readings: Readings::default(),
                 // A moment more than the call itself may take: the flight ends first, and whoever asks
                 // again after hearing so begins a new one.
                 patience: Duration::from_secs(limits.provider_first_byte_seconds_max + 1),
@@ -133,8 +140,7 @@ impl Parts {
             },
             health: Health::new(filler.store_away()),
             closing: CancellationToken::new(),
-            node: HeaderValue::from_str(me.as_str())
-                .context("the node's name must be plain text")?,
+            node: header_of(&me)?,
             places: Places::new(limits.requests_inflight_max as usize),
         });
         let tokens = tokens(settings, folder)?;
@@ -155,7 +161,7 @@ impl Parts {
 
     pub(super) fn gauges(&self) -> NodeGauges {
         NodeGauges {
-            cluster: self.edge.gateway.cluster.clone(),
+            edge: self.edge.clone(),
             filler: self.filler.clone(),
             keep: self.keep.clone(),
             journal: self.journal.clone(),
@@ -165,20 +171,18 @@ impl Parts {
     }
 
     /// Starts what goes on beside the requests. A part that panics is started again.
-    pub(super) fn run_in_background(&self, sweep_every: Duration, pause: Duration) {
-        let stop = self.tasks.stopping();
+    pub(super) fn run_in_background(&self, tasks: &Tasks, sweep_every: Duration, pause: Duration) {
+        let stop = tasks.stopping();
         let (keep, ending) = (self.keep.clone(), stop.clone());
-        self.tasks
-            .keep_running("keep", pause, move || keep.clone().run(ending.clone()));
+        tasks.keep_running("keep", pause, move || keep.clone().run(ending.clone()));
         let (journal, ending) = (self.journal.clone(), stop.clone());
-        self.tasks.keep_running("journal", pause, move || {
+        tasks.keep_running("journal", pause, move || {
             journal.clone().run(ending.clone())
         });
         let (post, ending) = (self.post.clone(), stop.clone());
-        self.tasks
-            .keep_running("post", pause, move || post.clone().run(ending.clone()));
+        tasks.keep_running("post", pause, move || post.clone().run(ending.clone()));
         let filler = self.filler.clone();
-        self.tasks.keep_running("sweep", pause, move || {
+        tasks.keep_running("sweep", pause, move || {
             sweep(filler.clone(), stop.clone(), sweep_every)
         });
     }
@@ -265,6 +269,14 @@ async fn propose(control: &Control<Registry>, command: Command) -> Result<()> {
         (_, Outcome::Refused(refusal)) => anyhow::bail!("{refusal}"),
         _ => Ok(()),
     }
+}
+
+/// The node's name as a header. Leaked, once for each node of a process: what lives for ever needs
+/// no count, and every reply on every core would change this one.
+fn header_of(me: &NodeId) -> Result<HeaderValue> {
+    let name: &'static str = Box::leak(me.as_str().into());
+    HeaderValue::from_str(name).context("the node's name must be plain text")?;
+    Ok(HeaderValue::from_static(name))
 }
 
 fn node_id(settings: &Settings, folder: &Folder) -> Result<NodeId> {

@@ -23,13 +23,13 @@ const ASIDE: [&str; 6] = [
 
 /// What the key of a request is made from: the whole of it but the members that stand aside.
 pub fn canonical(request: &Request<'_>) -> Canonical {
-    Canonical::of_members(weighty(request), request.body_bytes)
+    Canonical::of_members(weighty(request), request.body_bytes())
 }
 
 /// The same without the model, for entries that are shared across models.
 pub fn canonical_across_models(request: &Request<'_>) -> Canonical {
     let members = weighty(request).filter(|(name, _)| *name != "model");
-    Canonical::of_members(members, request.body_bytes)
+    Canonical::of_members(members, request.body_bytes())
 }
 
 /// What the key of one embeddings item is made from, whether it was asked for alone or in a batch.
@@ -41,7 +41,7 @@ pub fn canonical_item(request: &Request<'_>, at: usize) -> Option<Canonical> {
     // The other items of the batch are most of the body.
     Some(Canonical::of_members(
         members,
-        request.body_bytes / request.input.count().max(1) + 64,
+        request.body_bytes() / request.input.count().max(1) + 64,
     ))
 }
 

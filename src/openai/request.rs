@@ -5,10 +5,12 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::json::{self, Json, Malformed, Parsed};
+use crate::names::Name;
 
 /// The reason token of a request that is passed through because of its shape.
 pub const NOT_UNDERSTOOD: &str = "not-understood";
@@ -61,18 +63,29 @@ pub struct Request<'a> {
     /// where it was sent
     pub endpoint: Endpoint,
     /// the model asked for
-    pub model: Cow<'a, str>,
+    pub model: Name,
     /// whether the answer shall be streamed
     pub stream: bool,
     /// whether a streamed answer shall end with its usage
     pub include_usage: bool,
     /// the end user: `safety_identifier`, else `user`
-    pub user: Option<Cow<'a, str>>,
+    pub user: Option<Name>,
     /// how `input` lists its items (embeddings)
     pub input: Input,
-    /// how long the body was
-    pub body_bytes: usize,
-    tree: Json<'a>,
+    body: &'a [u8],
+    /// Read from `body` when it is first asked for, unless it was there from the start.
+    tree: OnceLock<Json<'a>>,
+}
+
+/// What the walk needs of a request whose body it has met before: everything but its tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gist {
+    endpoint: Endpoint,
+    model: Name,
+    stream: bool,
+    include_usage: bool,
+    user: Option<Name>,
+    input: Input,
 }
 
 /// How many things an embeddings request asks for, and how it spells them.
@@ -115,13 +128,41 @@ impl<'a> Request<'a> {
             }
             _ => return Err(Malformed::new("the body is not an object", 1, 1)),
         };
-        Ok(match Request::of(endpoint, tree, body.len()) {
+        Ok(match Request::of(endpoint, tree, body) {
             Ok(request) => Reading::Understood(request),
             Err(words) => Reading::NotUnderstood(words),
         })
     }
 
-    fn of(endpoint: Endpoint, tree: Json<'a>, body_bytes: usize) -> Shape<Request<'a>> {
+    /// The request a gist was taken of, before these very bytes: they are not read again unless
+    /// somebody asks for the tree.
+    pub fn recalled(gist: &Gist, body: &'a [u8]) -> Request<'a> {
+        let gist = gist.clone();
+        Request {
+            endpoint: gist.endpoint,
+            model: gist.model,
+            stream: gist.stream,
+            include_usage: gist.include_usage,
+            user: gist.user,
+            input: gist.input,
+            body,
+            tree: OnceLock::new(),
+        }
+    }
+
+    /// What is worth remembering of it.
+    pub fn gist(&self) -> Gist {
+        Gist {
+            endpoint: self.endpoint,
+            model: self.model.clone(),
+            stream: self.stream,
+            include_usage: self.include_usage,
+            user: self.user.clone(),
+            input: self.input,
+        }
+    }
+
+    fn of(endpoint: Endpoint, tree: Json<'a>, body: &'a [u8]) -> Shape<Request<'a>> {
         let (stream, include_usage, user) = (stream(&tree)?, include_usage(&tree)?, user(&tree)?);
         let model = text_of(&tree, "model", "`model` is not a string")?;
         let model = model.ok_or("no `model`")?;
@@ -132,24 +173,34 @@ impl<'a> Request<'a> {
         };
         Ok(Request {
             endpoint,
-            model,
+            model: model.as_ref().into(),
             stream,
             include_usage,
-            user,
+            user: user.as_deref().map(Name::from),
             input,
-            body_bytes,
-            tree,
+            body,
+            tree: tree.into(),
         })
     }
 
     /// The whole request, its members in the caller's order.
     pub fn tree(&self) -> &Json<'a> {
-        &self.tree
+        // The bytes were read once, so that they read again; were it otherwise, nothing is in them.
+        let again = || {
+            let parsed = json::parse(self.body).ok();
+            parsed.and_then(Parsed::understood).unwrap_or(Json::Null)
+        };
+        self.tree.get_or_init(again)
+    }
+
+    /// How long the body is.
+    pub fn body_bytes(&self) -> usize {
+        self.body.len()
     }
 
     /// A top-level member.
     pub fn member(&self, name: &str) -> Option<&Json<'a>> {
-        self.tree.member(name)
+        self.tree().member(name)
     }
 
     /// The n-th thing an embeddings request asks for.

@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use fgy::key::{InstallationKey, KeyParts, derive};
+use fgy::key::{CanonicalDigest, InstallationKey, KeyParts, derive};
 use fgy::openai::normal::canonical;
 use fgy::openai::request::{Endpoint, Reading, Request};
 
@@ -44,7 +44,7 @@ fn parts<'a>(canonical: &'a fgy::json::Canonical) -> KeyParts<'a> {
         namespace: None,
         user: None,
         epoch: 1,
-        canonical,
+        canonical: CanonicalDigest::of(canonical),
     }
 }
 

@@ -104,10 +104,14 @@ pub(crate) const HOMES: &[Home] = &[
     ),
     // places of one library each
     ("sqlx", &["src/store/sqlite/"]),
-    ("quick_cache", &["src/filler/memory.rs"]),
+    (
+        "quick_cache",
+        &["src/filler/memory.rs", "src/gateway/readings.rs"],
+    ),
     ("memmap2", &["src/ledger/journal/segment.rs"]),
+    ("rustix", &["src/main.rs", "src/node/quiet.rs"]),
     ("crc32fast", &["src/ledger/journal/segment.rs"]),
-    ("smol_str", &["src/names.rs"]),
+    ("smol_str", &["src/names.rs", "cluster/src/node.rs"]),
     ("postcard", &["src/ledger/journal/record.rs"]),
     ("getrandom", &["src/random.rs"]),
     ("tracing-subscriber", &["src/telemetry.rs"]),

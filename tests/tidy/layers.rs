@@ -95,7 +95,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         name: "settle",
         modules: &["settle"],
-        sees: &["clock", "metrics", "ledger"],
+        sees: &["metrics", "ledger"],
     },
     Room {
         name: "filler",
@@ -106,7 +106,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         name: "gateway",
         modules: &["gateway"],
-        sees: &["clock", "provider", "settle"],
+        sees: &["provider", "settle"],
     },
     Room {
         name: "http",

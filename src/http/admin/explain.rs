@@ -73,15 +73,18 @@ pub(super) async fn explain(
     };
     let ask = Ask {
         request: &asked,
+        canonical: None,
         raw: &raw,
         query,
         headers: &headers,
         directives: &directives,
         provider_auth: None,
     };
+    let now = admin.edge.clock.now();
     let opening = Opening {
-        id: admin.edge.ids.next(admin.edge.clock.now()),
+        id: admin.edge.ids.next(now),
         began: Instant::now(),
+        at: now,
         tenant: tenant.clone(),
         agent: directives.agent(question.agent.as_ref()),
         path: endpoint.path(),
