@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::body::Body;
 use axum::response::Response;
-use http::header;
+use http::{HeaderMap, Request, header};
+use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::caller::caller;
@@ -19,16 +20,22 @@ use crate::registry::Known;
 use crate::settle::{Opening, Settlement};
 
 /// Answers it.
-pub(super) async fn answer(edge: &Arc<Edge>, endpoint: Endpoint, request: Request) -> Response {
+pub(super) async fn answer(
+    edge: Arc<Edge>,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+) -> Response {
+    let edge = &edge;
     let began = Instant::now();
-    let (mut bill, directives, _place) = match enter(edge, endpoint.path(), &request, began) {
-        Ok(Entered {
-            bill,
-            directives,
-            place,
-        }) => (bill, directives, place),
-        Err(problem) => return edge.turned_away(endpoint.path(), began, &problem),
-    };
+    let (mut bill, directives, _place) =
+        match enter(edge, endpoint.path(), request.headers(), began) {
+            Ok(Entered {
+                bill,
+                directives,
+                place,
+            }) => (bill, directives, place),
+            Err(problem) => return edge.turned_away(endpoint.path(), began, &problem),
+        };
     match walk(edge, endpoint, request, &directives, &mut bill).await {
         Ok(Answer::Reply(reply)) => reply::response(edge, reply, bill).await,
         Ok(Answer::Passed(mut passed)) => {
@@ -43,7 +50,7 @@ pub(super) async fn answer(edge: &Arc<Edge>, endpoint: Endpoint, request: Reques
 async fn walk(
     edge: &Arc<Edge>,
     endpoint: Endpoint,
-    request: Request,
+    request: Request<Incoming>,
     directives: &Directives,
     bill: &mut Settlement,
 ) -> Result<Answer, Problem> {
@@ -51,7 +58,7 @@ async fn walk(
         return Box::pin(passthrough::pass(
             edge,
             Reason::Encoded,
-            request,
+            request.map(Body::new),
             directives,
             bill,
         ))
@@ -95,13 +102,12 @@ pub(super) struct Entered<'e> {
 pub(super) fn enter<'e>(
     edge: &'e Arc<Edge>,
     path: &'static str,
-    request: &Request,
+    headers: &HeaderMap,
     began: Instant,
 ) -> Result<Entered<'e>, Problem> {
     if edge.closing.is_cancelled() {
         return Err(Problem::Draining);
     }
-    let headers = request.headers();
     let (gateway, now) = (&edge.gateway, edge.clock.now());
     let known = caller(headers, &gateway.control, &gateway.installation, now)?;
     let directives = Directives::read(

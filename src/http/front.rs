@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::response::Response;
+use futures_util::FutureExt;
 use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -38,11 +38,8 @@ impl Service<Request<Incoming>> for Front {
             Endpoint::at(request.uri().path()).filter(|_| request.method() == Method::POST);
         match (&self.edge, cached) {
             (Some(edge), Some(endpoint)) => {
-                let edge = edge.clone();
-                Box::pin(async move {
-                    let answer = cached::answer(&edge, endpoint, request.map(Body::new));
-                    Ok(edge.guard(answer).await)
-                })
+                let answer = cached::answer(edge.clone(), endpoint, request);
+                Box::pin(edge.clone().guarded(answer).map(Ok))
             }
             _ => Box::pin(TowerToHyperService::new(self.router.clone()).call(request)),
         }

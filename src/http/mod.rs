@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get, post};
@@ -90,13 +89,13 @@ pub fn public(edge: Arc<Edge>) -> Router {
 }
 
 async fn not_yet(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    edge.guard(passthrough::answer(&edge, Reason::NotYet, request))
-        .await
+    let answer = passthrough::answer(edge.clone(), Reason::NotYet, request);
+    edge.guarded(answer).await
 }
 
 async fn pass(State(edge): State<Arc<Edge>>, request: Request) -> Response {
-    edge.guard(passthrough::answer(&edge, Reason::PassThrough, request))
-        .await
+    let answer = passthrough::answer(edge.clone(), Reason::PassThrough, request);
+    edge.guarded(answer).await
 }
 
 async fn nothing_here() -> Response {
@@ -106,14 +105,18 @@ async fn nothing_here() -> Response {
 }
 
 impl Edge {
-    /// A panic ends the request it happens in, and nothing else.
-    async fn guard(&self, answer: impl Future<Output = Response<Body>>) -> Response {
-        match AssertUnwindSafe(answer).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
+    /// A panic ends the request it happens in, and nothing else. Not an async function: that would
+    /// hold the answer's future twice, and a hit is short enough to notice the copying.
+    fn guarded(
+        self: Arc<Self>,
+        answer: impl Future<Output = Response>,
+    ) -> impl Future<Output = Response> {
+        let guarded = AssertUnwindSafe(answer).catch_unwind();
+        guarded.map(move |ended| {
+            ended.unwrap_or_else(|_| {
                 self.settler.metrics.panicked();
                 error::response(&Problem::Internal)
-            }
-        }
+            })
+        })
     }
 }

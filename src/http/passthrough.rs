@@ -29,9 +29,10 @@ use crate::settle::Settlement;
 const OTHER: &str = "other";
 
 /// Passes a request on and its answer back.
-pub(super) async fn answer(edge: &Arc<Edge>, reason: Reason, request: Request) -> Response {
+pub(super) async fn answer(edge: Arc<Edge>, reason: Reason, request: Request) -> Response {
+    let edge = &edge;
     let began = Instant::now();
-    let (mut bill, directives, _place) = match enter(edge, OTHER, &request, began) {
+    let (mut bill, directives, _place) = match enter(edge, OTHER, request.headers(), began) {
         Ok(Entered {
             bill,
             directives,
