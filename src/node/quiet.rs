@@ -59,6 +59,8 @@ mod tests {
             let made_there = std::thread::spawn(nice).join().unwrap();
             (nice(), made_there)
         });
-        assert_eq!(there.await.unwrap(), (nice() + NICE, nice() + NICE));
+        // Where the tests themselves give way, there is less to give.
+        let expected = (nice() + NICE).min(19);
+        assert_eq!(there.await.unwrap(), (expected, expected));
     }
 }

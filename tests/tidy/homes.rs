@@ -86,7 +86,14 @@ pub(crate) const HOMES: &[Home] = &[
     ),
     ("http-body", &["src/http/"]),
     ("http-body-util", &["src/http/", "tests/"]),
-    ("hyper", &["src/http/front.rs"]),
+    (
+        "hyper",
+        &[
+            "src/http/front.rs",
+            "src/http/cached.rs",
+            "src/http/alarm.rs",
+        ],
+    ),
     ("hyper-util", &["src/http/server.rs", "src/http/front.rs"]),
     ("itoa", &["src/http/reply.rs", "src/ledger/money.rs"]),
     (

@@ -46,6 +46,10 @@ pub(crate) const SLEEPS: &[(&str, &str)] = &[
         "the clock is paused: it moves when all have waited",
     ),
     (
+        "src/http/alarm.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+    (
         "src/http/patient.rs",
         "the clock is paused: it moves when all have waited",
     ),
