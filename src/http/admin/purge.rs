@@ -93,15 +93,21 @@ pub(super) async fn purge(
         Outcome::Purged { epoch, .. } => epoch,
         _ => index,
     };
-    remove_behind(&admin, purge.scope());
+    remove_behind(&admin, purge.scope(), at);
     Ok(Json(Purged {
         entries,
         epoch: Some(epoch),
     }))
 }
 
-/// Removes rows that are never served again, in steps, after the answer.
-pub(super) fn remove_behind(admin: &Admin, scope: Scope) {
+/// Removes rows that are never served again, in steps, after the answer: those begun before the purge,
+/// and none that was made since.
+pub(super) fn remove_behind(admin: &Admin, scope: Scope, at: Millis) {
+    let began_before = scope.began_before.map_or(at, |before| before.min(at));
+    let scope = Scope {
+        began_before: Some(began_before),
+        ..scope
+    };
     let (entries, stop) = (admin.stores.entries.clone(), admin.tasks.stopping());
     admin.tasks.spawn("remove", async move {
         loop {

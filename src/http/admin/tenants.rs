@@ -206,6 +206,7 @@ pub(super) async fn delete(
             tenant: Some(tenant),
             ..Default::default()
         },
+        admin.edge.clock.now(),
     );
     Ok(Json(serde_json::json!({ "deleted": id })))
 }
