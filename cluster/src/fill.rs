@@ -22,6 +22,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Terms {
     /// The greatest age accepted, in milliseconds; `None`: as old as it is kept.
     pub age_millis_max: Option<u64>,
+    /// How near the answer to another question must be, in basis points; `None`: only an answer to
+    /// this one will do.
+    pub nearness_min: Option<u16>,
 }
 
 /// Bytes that cannot be printed, compared or serialised, and are wiped when dropped. Copies that

@@ -290,6 +290,7 @@ async fn a_stricter_follower_takes_one_fresh_flight_more() {
     let cluster = cluster(&kitchen);
     let strict = Want {
         terms: Terms {
+            nearness_min: None,
             age_millis_max: Some(5),
         },
         ..want("find-old")

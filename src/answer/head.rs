@@ -92,6 +92,11 @@ impl Head {
         Bytes::from(out)
     }
 
+    /// Whether a frame is the head of another question's answer: one byte is looked at.
+    pub fn is_near(frame: &[u8]) -> bool {
+        frame.get(2) == Some(&1)
+    }
+
     /// Reads the frame back.
     pub fn decode(frame: &[u8]) -> Result<Head, Malformed> {
         let mut reader = Reader::of(frame);

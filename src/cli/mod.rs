@@ -5,8 +5,10 @@
 mod admin_client;
 mod config;
 mod explain;
+mod model;
 mod money;
 mod policy;
+mod progress;
 mod purge;
 mod table;
 mod tenant;
@@ -52,6 +54,8 @@ enum Command {
     Stats(money::StatsArgs),
     /// A tenant's bill for a month
     Statement(money::StatementArgs),
+    /// The local sentence model
+    Model(model::ModelArgs),
     /// The configuration file
     Config(config::ConfigArgs),
 }
@@ -94,6 +98,7 @@ async fn run(command: Command, environment: Environment) -> anyhow::Result<ExitC
         Command::Explain(args) => explain::run(args, &environment).await,
         Command::Stats(args) => money::stats(args, &environment).await,
         Command::Statement(args) => money::statement(args, &environment).await,
+        Command::Model(args) => model::run(args, &environment).await,
         Command::Config(args) => Ok(config::run(&args)),
     }
 }

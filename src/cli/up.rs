@@ -48,9 +48,19 @@ pub(crate) async fn run(args: UpArgs, environment: &Environment) -> anyhow::Resu
     crate::faults::arm(environment.get("FGY_FAULTS").unwrap_or_default());
     // Nobody balances traffic to a lone node: there is nobody to wait for.
     settings.limits.drain_ready_seconds = 0;
+    let is_local = !settings
+        .providers
+        .contains_key(&settings.embedding.provider);
+    if is_local && settings.model_dir.is_none() {
+        settings.model_dir = super::model::folder(None, environment).ok();
+    }
     let node = Node::start(&settings).await?;
     greet(&node, environment, args.demo);
-    interrupted().await;
+    let folder = settings.model_dir.filter(|_| is_local);
+    tokio::select! {
+        () = super::model::provide(folder.as_deref(), environment) => {}
+        () = interrupted() => {}
+    }
     node.stop().await;
     drop(mock);
     Ok(ExitCode::SUCCESS)

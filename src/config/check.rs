@@ -47,7 +47,8 @@ pub fn settings(
             Given::nowhere(format!("--{}", key.replace('_', "-")), text),
         );
     }
-    let settings = reading.settings(mode);
+    let mut settings = reading.settings(mode);
+    settings.embedding_key = reading.embedding_key(&settings.embedding, environment);
     let mut mistakes = reading.mistakes;
     mistakes.sort();
     if mistakes.is_empty() {
@@ -243,6 +244,7 @@ impl Reading {
             ),
             providers: self.providers(),
             embedding: self.embedding(),
+            embedding_key: None,
             limits: self.limits.clone(),
         };
         self.contradictions(mode, &settings);
@@ -280,12 +282,35 @@ impl Reading {
         if !settings.peer_tls && !settings.peer_listen.ip().is_loopback() {
             self.missing("peer_tls", "is off, which is for loopback only");
         }
+        let local = Embedding::default();
+        if settings.embedding.provider == local.provider {
+            let asked = &settings.embedding;
+            if asked.vector_dimensions != local.vector_dimensions {
+                let most = local.vector_dimensions;
+                self.odd_embedding(
+                    "vector_dimensions",
+                    format!("is {most} for the local model"),
+                );
+            }
+            if asked.embedding_model != local.embedding_model {
+                let model = local.embedding_model;
+                let text = format!("is {model} where provider is `local`");
+                self.odd_embedding("embedding_model", text);
+            }
+        }
         let known = |name: &Name| **name == *"local" || settings.providers.contains_key(name);
         if !known(&settings.embedding.provider)
             && let Some(entry) = self.embedding.get("provider")
         {
             self.mistakes
                 .push(entry.mistake("is `local` or the NAME of a [providers.NAME] section"));
+        }
+    }
+
+    /// A mistake at a key of the embedding section.
+    fn odd_embedding(&mut self, key: &str, text: String) {
+        if let Some(entry) = self.embedding.get(key) {
+            self.mistakes.push(entry.mistake(text));
         }
     }
 
@@ -356,6 +381,19 @@ impl Reading {
                 None
             }
         }
+    }
+
+    /// What the variable holds that `key_env` names.
+    fn embedding_key(&mut self, told: &Embedding, environment: &Environment) -> Option<Secret> {
+        let variable = told.key_env.as_deref()?;
+        let key = environment.get(variable);
+        if key.is_none()
+            && let Some(entry) = self.embedding.get("key_env")
+        {
+            let text = format!("names {variable}, which is not set in the environment");
+            self.mistakes.push(entry.mistake(text));
+        }
+        key.map(|key| Secret::new(key.as_bytes()))
     }
 
     fn embedding(&mut self) -> Embedding {

@@ -69,10 +69,15 @@ limits! {
     memory_bytes_max: 256 * MIB, MIB, 1 << 44;
     /// Copies in memory of what others own.
     memory_guest_bytes_max: 64 * MIB, 0, 1 << 44;
+    /// What questions mean, in memory, where the store finds neighbours itself; beyond it the oldest
+    /// are not found any more.
+    points_bytes_max: 256 * MIB, MIB, 1 << 44;
     /// What one tenant may have of the memory, in hundredths, unless its own setting says less.
     tenant_memory_percent_max: 50, 1, 100;
     /// Answers waiting to be written to the store; above it, they are kept in memory alone.
     keep_queue_bytes_max: 64 * MIB, MIB, 1 << 40;
+    /// Connections to a shared store, all together.
+    store_connections_max: 10, 3, 1_000;
     /// Ledger lines not yet in the store; above it, answers go out unbilled and are counted.
     journal_bytes_max: GIB, 16 * MIB, 1 << 44;
     /// Until a provider takes the connection; then 502.

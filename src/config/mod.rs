@@ -91,6 +91,8 @@ pub struct Settings {
     pub providers: BTreeMap<Name, Provider>,
     /// How texts become vectors.
     pub embedding: Embedding,
+    /// The operator's key for that, from the variable that `embedding.key_env` names.
+    pub embedding_key: Option<Secret>,
     /// What the node takes on before it says no.
     pub limits: Limits,
 }

@@ -87,7 +87,7 @@ fn each_variable_has_one_name_in_three_spellings() {
 
 #[test]
 fn sections_are_read() {
-    let settings = up(r#"
+    let file = r#"
 store_shared = false
 seeds = ["one.internal:8083", "[::1]:8083"]
 
@@ -104,8 +104,10 @@ key_env = "EMBED_KEY"
 [limits]
 body_bytes_max = 1_048_576
 drain_seconds = 0
-"#)
-    .unwrap();
+"#;
+    let environment = Environment::from_iter([("EMBED_KEY", "sk-embed")]);
+    let settings = settings(Mode::Up, &Args::default(), &environment, Some(file)).unwrap();
+    assert!(settings.embedding_key.is_some());
     let expected = Provider {
         kind: ProviderKind::OpenAi,
         base_url: "http://127.0.0.1:11434/v1".into(),
@@ -175,6 +177,18 @@ vector_dimensions = -1
     // Two mistakes of one place are told in the order of their keys.
     told.sort_by_key(|line| line.split(':').next().and_then(|n| n.parse::<u32>().ok()));
     assert_eq!(told, expected);
+}
+
+#[test]
+fn the_local_model_is_what_it_is() {
+    let file = "[embedding]\nvector_dimensions = 512\nembedding_model = \"bert\"\n";
+    let expected = [
+        "2:1: embedding.vector_dimensions: is 384 for the local model",
+        "3:1: embedding.embedding_model: is all-MiniLM-L6-v2 where provider is `local`",
+    ];
+    assert_eq!(told(up(file)), expected);
+    let right = "[embedding]\nprovider = \"local\"\nvector_dimensions = 384\n";
+    assert!(up(right).is_ok());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Keeps answers in the store, behind the back of whoever recorded them: offering never waits.
+//! Keeps answers in the store, and what their questions mean with them, behind the back of whoever recorded them: offering never waits.
 //! What waits is bounded by count and bytes; beyond it an answer is not kept, and counted. Answers
 //! can all be made again, so a loss here costs a call, never a wrong answer or a bill.
 //!
@@ -6,7 +6,7 @@
 //! `max_entries`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::stamp::Millis;
 use crate::names::{Name, TenantId};
-use crate::store::{Entries, Error, Put};
+use crate::store::{Entries, Error, Put, Vectors};
 
 /// What keeping needs to know about the rest of the world.
 pub trait Around: Send + Sync {
@@ -88,11 +88,14 @@ pub struct Counts {
     pub expired: u64,
     /// Removed because their policy held too many.
     pub trimmed: u64,
+    /// Kept, but not to be found by meaning: the store would not have their points.
+    pub pointless: u64,
 }
 
 /// The keeper of one node's answers.
 pub struct Keep {
     entries: Arc<dyn Entries>,
+    vectors: Arc<dyn Vectors>,
     around: Arc<dyn Around>,
     settings: Settings,
     queue: Mutex<Queue>,
@@ -102,6 +105,9 @@ pub struct Keep {
     dropped: AtomicU64,
     expired: AtomicU64,
     trimmed: AtomicU64,
+    pointless: AtomicU64,
+    /// Whether the last call failed: what went on failing was told already.
+    failing: AtomicBool,
 }
 
 #[derive(Default)]
@@ -117,7 +123,7 @@ struct Queue {
 
 impl Queue {
     fn take(&mut self, put: Put, settings: &Settings) -> bool {
-        let bytes = self.bytes.saturating_add(put.bytes.len());
+        let bytes = self.bytes.saturating_add(weight(&put));
         let room = self.waiting() < settings.queue_entries_max && bytes <= settings.queue_bytes_max;
         let taken = room && !self.closed;
         if taken {
@@ -141,8 +147,14 @@ impl Queue {
 
     fn end(&mut self) {
         self.writing.clear();
-        self.bytes = self.puts.iter().map(|put| put.bytes.len()).sum();
+        self.bytes = self.puts.iter().map(weight).sum();
     }
+}
+
+/// Bytes of an answer and its point while they wait.
+fn weight(put: &Put) -> usize {
+    let point = put.point.as_ref().map_or(0, |point| point.bytes());
+    put.bytes.len().saturating_add(point)
 }
 
 /// What a batch of one cycle holds.
@@ -156,12 +168,17 @@ type Grown = HashMap<(Name, TenantId), u64>;
 
 impl Keep {
     /// Keeps nothing yet: [`Keep::run`] does.
-    pub fn new(entries: Arc<dyn Entries>, around: Arc<dyn Around>, settings: Settings) -> Self {
+    pub fn new(
+        (entries, vectors): (Arc<dyn Entries>, Arc<dyn Vectors>),
+        around: Arc<dyn Around>,
+        settings: Settings,
+    ) -> Self {
         let zero = || AtomicU64::new(0);
         let (kept, refused, dropped, expired, trimmed) = (zero(), zero(), zero(), zero(), zero());
-        let (queue, offered) = (Mutex::default(), Notify::new());
+        let (queue, offered, pointless) = (Mutex::default(), Notify::new(), zero());
         Self {
             entries,
+            vectors,
             around,
             settings,
             queue,
@@ -171,19 +188,40 @@ impl Keep {
             dropped,
             expired,
             trimmed,
+            pointless,
+            failing: AtomicBool::new(false),
         }
     }
 
     /// Takes an answer to be kept soon; `false` when too much is waiting or the node is stopping.
-    /// Never waits.
-    pub fn offer(&self, put: Put) -> bool {
+    /// Never waits. What has a point is found by meaning from now on, before it is written.
+    pub fn offer(&self, mut put: Put) -> bool {
+        let point = self.fitting(&mut put);
         let taken = self.queue().take(put, &self.settings);
         if taken {
             self.offered.notify_one();
         } else {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
+        if let (false, Some(key)) = (taken, point) {
+            self.vectors.withdraw(key);
+        }
         taken
+    }
+
+    /// Adds an answer's point, if it has one; without it, should it be one that no store takes: that
+    /// is no reason to lose the answer.
+    fn fitting(&self, put: &mut Put) -> Option<Key> {
+        let point = put.point.clone()?;
+        match self.vectors.add(point) {
+            Ok(()) => Some(put.key),
+            Err(error) => {
+                tracing::debug!(%error, "an answer will not be found by meaning");
+                self.pointless.fetch_add(1, Ordering::Relaxed);
+                put.point = None;
+                None
+            }
+        }
     }
 
     /// Notes that an entry was used. Left out when too many notes are waiting: the least recently
@@ -209,6 +247,7 @@ impl Keep {
             waiting: queue.waiting() as u64,
             expired: self.expired.load(Ordering::Relaxed),
             trimmed: self.trimmed.load(Ordering::Relaxed),
+            pointless: self.pointless.load(Ordering::Relaxed),
         }
     }
 
@@ -240,7 +279,7 @@ impl Keep {
         let Cycle { puts, uses } = self.queue().begin();
         crate::faults::hit("keep", b"");
         let written = self.insist(&puts).await;
-        self.settle(puts.len(), written);
+        self.settle(&puts, written);
         if written {
             self.note_growth(&puts, grown);
             self.trim(grown).await;
@@ -257,12 +296,15 @@ impl Keep {
                 return true;
             }
             match self.entries.put(puts.to_vec()).await {
-                Ok(()) => return true,
-                Err(error @ Error::Corrupt(_)) => {
+                Ok(()) => {
+                    self.well();
+                    return true;
+                }
+                Err(error @ (Error::Corrupt(_) | Error::Refused(_))) => {
                     tracing::error!(%error, "answers are not kept");
                     return false;
                 }
-                Err(error) => tracing::warn!(%error, ?pause, "answers wait to be kept"),
+                Err(error) => self.failed(&error),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(self.settings.retry_max);
@@ -270,10 +312,15 @@ impl Keep {
         false
     }
 
-    fn settle(&self, puts: usize, written: bool) {
+    fn settle(&self, puts: &[Put], written: bool) {
         self.queue().end();
         let count = if written { &self.kept } else { &self.dropped };
-        count.fetch_add(puts as u64, Ordering::Relaxed);
+        count.fetch_add(puts.len() as u64, Ordering::Relaxed);
+        if !written {
+            // Nobody would find the answers they lead to.
+            let lost = puts.iter().filter(|put| put.point.is_some());
+            lost.for_each(|put| self.vectors.withdraw(put.key));
+        }
     }
 
     fn note_growth(&self, puts: &[Put], grown: &mut Grown) {
@@ -341,13 +388,35 @@ impl Keep {
             written
         };
         let written = tokio::time::timeout(self.settings.flush_wait_max, both).await;
-        self.settle(puts.len(), written == Ok(true));
+        self.settle(&puts, written == Ok(true));
     }
 
     fn told<T>(&self, result: Result<T, Error>) -> Option<T> {
-        result
-            .inspect_err(|error| tracing::warn!(%error, "the store was not tidied"))
-            .ok()
+        match result {
+            Ok(told) => {
+                self.well();
+                Some(told)
+            }
+            Err(error) => {
+                self.failed(&error);
+                None
+            }
+        }
+    }
+
+    /// A store that is away stays so for a while, and is tried all the time: one line says it.
+    fn failed(&self, error: &Error) {
+        if self.failing.swap(true, Ordering::Relaxed) {
+            tracing::debug!(%error, "answers still wait to be kept");
+        } else {
+            tracing::warn!(%error, "answers wait to be kept");
+        }
+    }
+
+    fn well(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("answers are kept again");
+        }
     }
 
     /// Every change under the lock leaves the queue whole, so a panic elsewhere spoils nothing.

@@ -4,6 +4,7 @@
 
 pub mod keep;
 pub mod memory;
+mod near;
 mod record;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use fgy_cluster::{Sealed, Terms};
 use crate::answer::aside::Aside;
 use crate::answer::codec;
 use crate::answer::event::{self, Tally};
-use crate::answer::head::Head;
+use crate::answer::head::{Head, Origin};
 use crate::answer::stamp::{Millis, Stamp};
 use crate::clock::Clock;
 use crate::filler::keep::Keep;
@@ -29,7 +30,8 @@ use crate::openai::embeddings;
 use crate::policy::OnAbandon;
 use crate::provider::Providers;
 use crate::registry::Registry;
-use crate::store::{Entries, Put};
+use crate::semantic::matcher::{Looked, Matcher};
+use crate::store::{Entries, Point, Put};
 
 /// Bounds of the owner's side.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,8 @@ pub struct Filler {
     limits: FillerLimits,
     /// Whether the store failed to answer when it was last asked.
     store_away: Arc<AtomicBool>,
+    /// How another question's answer is found.
+    matcher: Matcher,
 }
 
 impl Fill for Filler {
@@ -70,7 +74,8 @@ impl Fill for Filler {
             self.memory.forget(key, &kept);
             return None;
         }
-        young_enough(&kept.stamp, terms, now).then(|| Tape::from(kept.sealed.clone()))
+        let suits = young_enough(&kept.stamp, terms, now) && is_near_enough(&kept.sealed, terms);
+        suits.then(|| Tape::from(kept.sealed.clone()))
     }
 
     fn look<'a>(&'a self, keys: &'a [Key], terms: &'a Terms) -> BoxFuture<'a, Vec<Option<Tape>>> {
@@ -92,7 +97,19 @@ impl Fill for Filler {
             {
                 return replay(&tape, recorder);
             }
-            self.make(&filling, recorder).await;
+            let Ok(job) = Job::decode(&filling.job) else {
+                return recorder.fail(Fault::Lost);
+            };
+            let looked = match &job.near {
+                Some(near) if filling.freshness == Freshness::Any => {
+                    self.look_near(near, &job.stamp.policy).await
+                }
+                _ => Looked::default(),
+            };
+            match self.near_answer(&looked, &filling.terms).await {
+                Some((found, sealed)) => self.promote(&filling.key, found, &sealed, recorder),
+                None => self.make(&filling, job, looked, recorder).await,
+            }
         })
     }
 
@@ -100,6 +117,9 @@ impl Fill for Filler {
         let Ok(head) = Head::decode(head) else {
             return false;
         };
+        if !near_enough(&head, terms) {
+            return false;
+        }
         let Some(age_max) = terms.age_millis_max else {
             return true;
         };
@@ -113,6 +133,22 @@ fn replay(tape: &Tape, recorder: Recorder) {
     if recorder.copy(sealed.frame(0), &sealed).is_ok() {
         recorder.finish(sealed);
     }
+}
+
+/// Whether an answer is to this question, or near enough to it.
+fn near_enough(head: &Head, terms: &Terms) -> bool {
+    match head.origin {
+        Origin::Fresh => true,
+        Origin::Near { similarity_bp, .. } => {
+            terms.nearness_min.is_some_and(|min| similarity_bp >= min)
+        }
+    }
+}
+
+/// The same of a recording, most of which are answers to the question itself.
+fn is_near_enough(sealed: &Sealed, terms: &Terms) -> bool {
+    let head = sealed.look(0);
+    !Head::is_near(head) || Head::decode(head).is_ok_and(|head| near_enough(&head, terms))
 }
 
 fn young_enough(stamp: &Stamp, terms: &Terms, now: Millis) -> bool {
@@ -130,6 +166,7 @@ impl Filler {
         control: Control<Registry>,
         clock: Clock,
         limits: FillerLimits,
+        matcher: Matcher,
     ) -> Filler {
         Filler {
             memory,
@@ -140,6 +177,7 @@ impl Filler {
             clock,
             limits,
             store_away: Arc::default(),
+            matcher,
         }
     }
 
@@ -186,7 +224,7 @@ impl Filler {
                 let row = row.filter(|row| registry.live(&row.stamp, now))?;
                 let sealed = Arc::new(codec::decode(row.bytes).ok()?);
                 Head::decode(sealed.look(0)).ok()?;
-                let suits = young_enough(&row.stamp, terms, now);
+                let suits = young_enough(&row.stamp, terms, now) && is_near_enough(&sealed, terms);
                 self.remember(*key, sealed.clone(), Arc::new(row.stamp));
                 suits.then(|| Tape::from(sealed))
             })
@@ -195,18 +233,15 @@ impl Filler {
 
     /// Asks the provider, records what it says, keeps it if it may be kept, and only then lets
     /// anyone see that the recording is finished.
-    async fn make(&self, filling: &Filling, recorder: Recorder) {
-        let Ok(job) = Job::decode(&filling.job) else {
-            return recorder.fail(Fault::Lost);
-        };
+    async fn make(&self, filling: &Filling, job: Job, looked: Looked, recorder: Recorder) {
         crate::faults::hit("recorder", &job.body);
         let recorded = tokio::select! {
-            recorded = self.record(&job, filling, &recorder) => recorded,
+            recorded = self.record(&job, filling, &looked, &recorder) => recorded,
             () = self.orphaned(&recorder, job.on_abandon) => Err(Fault::Abandoned),
         };
         match recorded {
             Ok(recorded) => {
-                self.keep(filling.key, &job, recorded, &recorder);
+                self.keep(filling.key, (&job, &looked), recorded, &recorder);
                 let sealed = recorder.seal();
                 recorder.finish(sealed);
             }
@@ -229,7 +264,13 @@ impl Filler {
 
     /// Keeps a recording, if it may be and anyone who heard it lets it be. What is kept has a head
     /// of its own: those who listen now hear of an answer made for them, later ones of a kept one.
-    fn keep(&self, key: Key, job: &Job, recorded: Recorded, recorder: &Recorder) {
+    fn keep(
+        &self,
+        key: Key,
+        (job, looked): (&Job, &Looked),
+        recorded: Recorded,
+        recorder: &Recorder,
+    ) {
         let life = recorder.wish();
         if !recorded.storable || life == 0 {
             return;
@@ -242,14 +283,12 @@ impl Filler {
         };
         let sealed = recorder.seal_as(head.encode());
         if job.items.is_empty() {
-            self.keep_one(
-                key,
-                sealed,
-                Stamp {
-                    until,
-                    ..job.stamp.clone()
-                },
-            );
+            let stamp = Stamp {
+                until,
+                ..job.stamp.clone()
+            };
+            let point = self.point(key, job, looked, &stamp);
+            self.keep_one(key, sealed, stamp, point);
         } else {
             self.keep_items(job, &head, &sealed, until);
         }
@@ -276,16 +315,22 @@ impl Filler {
                         until,
                         ..item.stamp.clone()
                     },
+                    None,
                 );
             }
         }
     }
 
-    fn keep_one(&self, key: Key, sealed: Arc<Sealed>, stamp: Stamp) {
+    fn keep_one(&self, key: Key, sealed: Arc<Sealed>, stamp: Stamp, point: Option<Arc<Point>>) {
         let bytes = codec::encode(&sealed);
         self.remember(key, sealed, Arc::new(stamp.clone()));
         // A full queue is counted where it is full; the answer is in memory all the same.
-        let _offered = self.keep.offer(Put { key, stamp, bytes });
+        let _offered = self.keep.offer(Put {
+            key,
+            stamp,
+            bytes,
+            point,
+        });
     }
 
     fn remember(&self, key: Key, sealed: Arc<Sealed>, stamp: Arc<Stamp>) {

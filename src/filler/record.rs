@@ -14,6 +14,7 @@ use crate::job::Job;
 use crate::openai::complete::{self, Judge, Judgement, Verdict};
 use crate::openai::sse::{DONE, SseDecoder, SseEvent};
 use crate::provider::{Arriving, Call, CallFault};
+use crate::semantic::matcher::Looked;
 
 /// Bytes of text that are about one token, for answers whose provider does not count. Such counts
 /// are marked as estimated and never billed.
@@ -33,6 +34,7 @@ impl Filler {
         &self,
         job: &Job,
         filling: &Filling,
+        looked: &Looked,
         recorder: &Recorder,
     ) -> Result<Recorded, Fault> {
         let provider = self
@@ -55,7 +57,7 @@ impl Filler {
             status: arriving.status.as_u16(),
             filled,
             kept_until: None,
-            declined: Vec::new(),
+            declined: looked.declined.iter().map(|it| it.to_string()).collect(),
             aside: aside(&arriving.headers),
         };
         let encoded = arriving

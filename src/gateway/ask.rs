@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fgy_cluster::{NodeId, Player, Secret};
 use http::{HeaderMap, HeaderValue};
 
+use super::readings::WorkedOut;
 use crate::answer::aside::Aside;
 use crate::answer::head::Shape;
 use crate::answer::stamp::Millis;
@@ -22,8 +23,8 @@ use crate::registry::{Registry, Tenant};
 pub struct Ask<'a> {
     /// The request, understood.
     pub request: &'a Request<'a>,
-    /// The digest of its one spelling, where it was read before.
-    pub canonical: Option<CanonicalDigest>,
+    /// What was worked out from it; nothing for one that is asked item by item.
+    pub worked_out: Option<WorkedOut>,
     /// Its bytes.
     pub raw: &'a Bytes,
     /// The query string, without the question mark.
@@ -60,9 +61,9 @@ impl Ask<'_> {
 
     /// What is asked, with or without the model in it.
     pub(super) fn canonical(&self, across_models: bool) -> CanonicalDigest {
-        match self.canonical {
+        match self.worked_out {
             _ if across_models => CanonicalDigest::of(&canonical_across_models(self.request)),
-            Some(digest) => digest,
+            Some(known) => known.canonical,
             None => CanonicalDigest::of(&canonical(self.request)),
         }
     }
@@ -71,7 +72,7 @@ impl Ask<'_> {
     pub(super) fn facts(&self) -> Facts<'_> {
         Facts {
             barred: None,
-            personal: false,
+            personal: self.worked_out.is_some_and(|known| known.personal),
             user: self.request.user.as_deref(),
         }
     }

@@ -5,11 +5,13 @@
 mod ask;
 mod batch;
 mod explain;
+mod near;
 
 mod pass;
 mod question;
 mod readings;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +21,12 @@ pub use ask::{Ask, Reply};
 pub use explain::{Explanation, KeptAnswer};
 
 pub use pass::{PassAsk, Passed};
-pub use readings::{Found, Readings};
+pub use readings::{Found, Readings, WorkedOut};
 
 use crate::answer::aside::Aside;
 use crate::answer::head::{Head, Origin};
 use crate::gateway::question::Question;
+use crate::job::{Job, Near};
 use crate::key::InstallationKey;
 use crate::ledger::line::Outcome;
 use crate::policy::{CachePlan, Plan, Reason, decide};
@@ -99,7 +102,7 @@ impl Gateway {
     async fn answer_unkept(
         &self,
         ask: Ask<'_>,
-        plan: CachePlan,
+        mut plan: CachePlan,
         question: Question,
         provider: &Arc<Provider>,
         bill: &mut Settlement,
@@ -111,7 +114,8 @@ impl Gateway {
                 None => Err(Problem::NoProviderKey),
             };
         }
-        let want = self.want(&ask, &plan, &question, provider);
+        let near = self.nearness(&ask, &mut plan, &question, bill.opening(), provider);
+        let want = self.want(&ask, &plan, &question, near, provider);
         match self.cluster.fetch(&want).await {
             Ok(fetched) => reply(&ask, &plan, &question, fetched, bill),
             Err(Fault::NoRoom) => self.pass_body(ask, provider, Reason::Memory, bill).await,
@@ -159,6 +163,7 @@ impl Gateway {
         ask: &Ask<'_>,
         plan: &CachePlan,
         question: &Question,
+        near: Option<Near>,
         provider: &Provider,
     ) -> Want {
         let secret = ask.secret();
@@ -166,7 +171,11 @@ impl Gateway {
             key: question.key(),
             terms: plan.terms,
             join: if plan.join { Join::Owned } else { Join::Alone },
-            job: question.job(ask, plan, provider).encode(),
+            job: Job {
+                near,
+                ..question.job(ask, plan, provider)
+            }
+            .encode(),
             credential: self.installation.credential(secret.as_ref()),
             secret,
             wish: plan.keep.map_or(0, |keep| keep.ttl_millis),
@@ -186,13 +195,13 @@ fn reply(
 ) -> Result<Answer, Problem> {
     let head = Head::decode(&fetched.head).map_err(|_| Problem::Internal)?;
     let (outcome, similarity_bp) = outcome(&head, fetched.part, plan);
-    let reason = reason(plan, outcome);
+    let reason = reason(plan, outcome, &head);
     bill.asked(
         question.asked_model.clone(),
         plan.namespace.clone(),
         Some(question.key()),
     );
-    bill.became(outcome, reason.into(), similarity_bp);
+    bill.became(outcome, reason.clone(), similarity_bp);
     let aside = if fetched.part == Part::Led {
         head.aside
     } else {
@@ -200,7 +209,7 @@ fn reply(
     };
     Ok(Answer::Reply(Reply {
         outcome,
-        reason: reason.into(),
+        reason,
         similarity_bp,
         status: head.status,
         shape: head.shape,
@@ -224,10 +233,16 @@ fn outcome(head: &Head, part: Part, plan: &CachePlan) -> (Outcome, Option<u16>) 
     }
 }
 
-/// The first thing that was declined, where the caller would otherwise have had more.
-fn reason(plan: &CachePlan, outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Refresh => Reason::NoCache.as_str(),
-        _ => plan.declined.first().map_or("", |reason| reason.as_str()),
+/// The first thing that was declined, where the caller would otherwise have had more: by the plan,
+/// or by the owner on its way to the answer.
+fn reason(plan: &CachePlan, outcome: Outcome, head: &Head) -> Cow<'static, str> {
+    if outcome == Outcome::Refresh {
+        return Reason::NoCache.as_str().into();
     }
+    if let Some(reason) = plan.declined.first() {
+        return reason.as_str().into();
+    }
+    let fresh = matches!(outcome, Outcome::Miss | Outcome::Coalesced);
+    let told = head.declined.first().filter(|_| fresh);
+    told.map_or(Cow::Borrowed(""), |reason| reason.clone().into())
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName};
 use super::Gateway;
 use super::ask::Ask;
 use crate::answer::stamp::{Millis, Stamp};
-use crate::job::Job;
+use crate::job::{Job, Near};
 use crate::key::{CanonicalDigest, InstallationKey, KeyHeader, KeyParts, derive, marked};
 use crate::names::{Name, TenantId};
 use crate::openai::normal::{canonical_item, upstream_body};
@@ -56,6 +56,65 @@ struct Item {
     /// The key before a one-entry purge moved it on: what such a purge names.
     source: Key,
     epoch: u64,
+    /// The epoch of all that its scope covers, whatever became of this one entry.
+    epoch_of_scope: u64,
+}
+
+/// Everything that tells two questions apart but the question: whose it is, where it would go, since
+/// which purge.
+pub(super) struct Scope<'a> {
+    tenant: &'a str,
+    agent: Option<&'a str>,
+    provider: Option<&'a str>,
+    base_url: Option<&'a str>,
+    version_headers: Vec<KeyHeader<'a>>,
+    forwarded_headers: Vec<KeyHeader<'a>>,
+    epoch: u64,
+}
+
+impl<'a> Scope<'a> {
+    fn of(
+        ask: &'a Ask<'_>,
+        policy: &Policy,
+        whose: &'a Opening,
+        provider: &'a Provider,
+        epoch: u64,
+    ) -> Scope<'a> {
+        let share = policy.config.share;
+        Scope {
+            tenant: whose.tenant.id.as_str(),
+            agent: (!share.agents).then_some(&*whose.agent),
+            provider: (!share.models).then_some(&*provider.name),
+            base_url: (!share.models).then_some(provider.base_url.as_str()),
+            version_headers: headers_of(ask.headers, &VERSION_HEADERS),
+            forwarded_headers: headers_of(ask.headers, &provider.forward_headers),
+            epoch,
+        }
+    }
+
+    /// What a key, or a space, is made of.
+    pub(super) fn parts<'p>(
+        &'p self,
+        ask: &'p Ask<'_>,
+        plan: &'p CachePlan,
+        canonical: CanonicalDigest,
+    ) -> KeyParts<'p> {
+        KeyParts {
+            tenant: self.tenant,
+            agent: self.agent,
+            provider: self.provider,
+            base_url: self.base_url,
+            endpoint: ask.request.endpoint.path(),
+            query: ask.query,
+            version_headers: &self.version_headers,
+            forwarded_headers: &self.forwarded_headers,
+            policy_namespace: None,
+            namespace: Some(&plan.namespace),
+            user: plan.user.as_deref(),
+            epoch: self.epoch,
+            canonical,
+        }
+    }
 }
 
 impl Gateway {
@@ -89,25 +148,13 @@ impl Gateway {
             model: &model,
             namespace: &plan.namespace,
         });
-        let versions = headers_of(ask.headers, &VERSION_HEADERS);
-        let forwarded = headers_of(ask.headers, &provider.forward_headers);
+        let scope = Scope::of(ask, policy, whose, provider, epoch);
         let item = |canonical: CanonicalDigest| {
-            let parts = KeyParts {
-                tenant: tenant.as_str(),
-                agent: (!share.agents).then_some(&*whose.agent),
-                provider: (!share.models).then_some(&*provider.name),
-                base_url: (!share.models).then_some(provider.base_url.as_str()),
-                endpoint: ask.request.endpoint.path(),
-                query: ask.query,
-                version_headers: &versions,
-                forwarded_headers: &forwarded,
-                policy_namespace: None,
-                namespace: Some(&plan.namespace),
-                user: plan.user.as_deref(),
-                epoch,
-                canonical,
-            };
-            settled(&self.installation, registry, &parts)
+            settled(
+                &self.installation,
+                registry,
+                &scope.parts(ask, plan, canonical),
+            )
         };
         let count = ask.request.input.count();
         let items = if count == 0 {
@@ -128,6 +175,30 @@ impl Gateway {
             policy: policy.name.clone(),
             began: whose.at,
         }
+    }
+}
+
+impl Gateway {
+    /// How near answers may do, for a request that no kept one answers; what is declined is told to
+    /// its plan.
+    pub(super) fn nearness(
+        &self,
+        ask: &Ask<'_>,
+        plan: &mut CachePlan,
+        question: &Question,
+        whose: &Opening,
+        provider: &Provider,
+    ) -> Option<Near> {
+        let near = self.control.look(|registry| {
+            let policy = ask.policy(registry, &whose.tenant, &whose.agent);
+            let epoch = question.items[0].epoch_of_scope;
+            let scope = Scope::of(ask, policy, whose, provider, epoch);
+            self.near(ask, plan, policy, &scope)
+        });
+        near.unwrap_or_else(|reason| {
+            plan.declined.push(reason);
+            None
+        })
     }
 }
 
@@ -173,6 +244,7 @@ impl Question {
             stamp: self.stamp(0),
             items: Vec::new(),
             on_abandon: plan.on_abandon,
+            near: None,
             body: upstream_body(ask.request, ask.raw, ask.request.stream),
         }
     }
@@ -186,11 +258,13 @@ fn settled(installation: &InstallationKey, registry: &Registry, parts: &KeyParts
             key: source,
             source,
             epoch: parts.epoch,
+            epoch_of_scope: parts.epoch,
         },
         Some(mark) => Item {
             key: marked(&source, mark),
             source,
             epoch: parts.epoch.max(mark),
+            epoch_of_scope: parts.epoch,
         },
     }
 }

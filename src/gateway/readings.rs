@@ -10,6 +10,7 @@ use crate::json::Malformed;
 use crate::key::CanonicalDigest;
 use crate::openai::normal::canonical;
 use crate::openai::request::{Endpoint, Gist, Input, Reading, Request};
+use crate::semantic::eligible::is_personal;
 
 /// All texts together, with what was read of them.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -33,13 +34,33 @@ pub struct Found<'a> {
     /// What the body turned out to be.
     pub reading: Reading<'a>,
     /// Of a request that is asked as a whole; `None` where it is asked item by item.
-    pub canonical: Option<CanonicalDigest>,
+    pub worked_out: Option<WorkedOut>,
+}
+
+/// What was worked out from a request's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkedOut {
+    /// The digest of its one spelling.
+    pub canonical: CanonicalDigest,
+    /// Whether the last user message is about the user's own affairs.
+    pub personal: bool,
+}
+
+impl WorkedOut {
+    /// Works them out.
+    pub fn of(request: &Request<'_>) -> WorkedOut {
+        let words = request.last_user_text();
+        WorkedOut {
+            canonical: CanonicalDigest::of(&canonical(request)),
+            personal: words.is_some_and(|words| is_personal(&words)),
+        }
+    }
 }
 
 #[derive(Clone)]
 struct Read {
     gist: Gist,
-    canonical: CanonicalDigest,
+    worked_out: WorkedOut,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -96,17 +117,20 @@ impl Readings {
         if let Some(read) = self.table.get(&Sought { endpoint, body }) {
             return Ok(Found {
                 reading: Reading::Understood(Request::recalled(&read.gist, body)),
-                canonical: Some(read.canonical),
+                worked_out: Some(read.worked_out),
             });
         }
         let reading = Request::read(endpoint, body)?;
-        let canonical = match &reading {
+        let worked_out = match &reading {
             Reading::Understood(request) if request.input == Input::None => {
                 Some(self.remember(request, body))
             }
             _ => None,
         };
-        Ok(Found { reading, canonical })
+        Ok(Found {
+            reading,
+            worked_out,
+        })
     }
 
     /// How many texts, and how many bytes they take.
@@ -114,17 +138,17 @@ impl Readings {
         (self.table.len(), self.table.weight())
     }
 
-    fn remember(&self, request: &Request<'_>, body: &[u8]) -> CanonicalDigest {
-        let canonical = CanonicalDigest::of(&canonical(request));
+    fn remember(&self, request: &Request<'_>, body: &[u8]) -> WorkedOut {
+        let worked_out = WorkedOut::of(request);
         if body.len() <= TEXT_BYTES_MAX {
             let text = Text {
                 endpoint: request.endpoint,
                 body: body.into(),
             };
             let gist = request.gist();
-            self.table.insert(text, Read { gist, canonical });
+            self.table.insert(text, Read { gist, worked_out });
         }
-        canonical
+        worked_out
     }
 }
 
@@ -152,7 +176,7 @@ mod tests {
         let first = found(&readings, Endpoint::Chat, ASKED);
         let again = found(&readings, Endpoint::Chat, ASKED);
         assert_eq!(readings.size().0, 1);
-        assert!(first.canonical.is_some() && first.canonical == again.canonical);
+        assert!(first.worked_out.is_some() && first.worked_out == again.worked_out);
         let (first, again) = (request(first), request(again));
         assert_eq!(again.gist(), first.gist());
         assert_eq!(again.last_user_text(), first.last_user_text());
@@ -168,7 +192,7 @@ mod tests {
             found(&readings, Endpoint::Chat, &spelt),
         );
         assert_eq!(readings.size().0, 2);
-        assert_eq!(one.canonical, other.canonical);
+        assert_eq!(one.worked_out, other.worked_out);
     }
 
     #[test]
@@ -191,11 +215,11 @@ mod tests {
             r#"{{"model":"m","messages":[],"x":"{}"}}"#,
             "x".repeat(TEXT_BYTES_MAX)
         );
-        assert!(found(&readings, Endpoint::Chat, &long).canonical.is_some());
+        assert!(found(&readings, Endpoint::Chat, &long).worked_out.is_some());
         let items = r#"{"model":"m","input":["a","b"]}"#;
         assert!(
             found(&readings, Endpoint::Embeddings, items)
-                .canonical
+                .worked_out
                 .is_none()
         );
         assert!(readings.read(Endpoint::Chat, b"[").is_err());

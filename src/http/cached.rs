@@ -78,7 +78,7 @@ async fn walk(
     };
     let ask = Ask {
         request: &asked,
-        canonical: found.canonical,
+        worked_out: found.worked_out,
         raw: &raw,
         query: parts.uri.query(),
         headers: &parts.headers,

@@ -11,11 +11,18 @@ use serde::Serialize;
 
 use super::Edge;
 
+/// What an embedder says that can be asked.
+const READY: &str = "ready";
+
 /// What the probes are told.
 pub struct Health {
     ready: AtomicBool,
     /// Whether the store failed to answer when it was last asked; told by whoever asks it.
     store_away: Arc<AtomicBool>,
+    /// Whether a shared store is not asked at all for now; told by its breaker.
+    looks_away: Arc<AtomicBool>,
+    /// Says whether meanings can be matched: `ready`, `loading` or `off`.
+    semantic: Box<dyn Fn() -> &'static str + Send + Sync>,
 }
 
 /// The body of `/readyz`.
@@ -28,10 +35,16 @@ struct Readiness {
 
 impl Health {
     /// Not ready yet.
-    pub fn new(store_away: Arc<AtomicBool>) -> Health {
+    pub fn new(
+        store_away: Arc<AtomicBool>,
+        looks_away: Arc<AtomicBool>,
+        semantic: impl Fn() -> &'static str + Send + Sync + 'static,
+    ) -> Health {
         Health {
             ready: AtomicBool::new(false),
             store_away,
+            looks_away,
+            semantic: Box::new(semantic),
         }
     }
 
@@ -42,10 +55,15 @@ impl Health {
 
     fn readiness(&self) -> Readiness {
         let away = self.store_away.load(Ordering::Relaxed);
+        let semantic = (self.semantic)();
+        // A near answer needs the model to know it and the store to find it.
+        let blind = away || self.looks_away.load(Ordering::Relaxed) || semantic != READY;
+        let degraded = [(away, "store"), (blind, "semantic")];
+        let degraded = degraded.into_iter().filter(|(is, _)| *is);
         Readiness {
             ready: self.ready.load(Ordering::Relaxed),
-            semantic: "off",
-            degraded: if away { vec!["store"] } else { Vec::new() },
+            semantic,
+            degraded: degraded.map(|(_, what)| what).collect(),
         }
     }
 }
@@ -64,4 +82,28 @@ pub(super) async fn ready(State(edge): State<Arc<Edge>>) -> Response {
         StatusCode::SERVICE_UNAVAILABLE
     };
     (status, Json(readiness)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_away_is_listed_and_traffic_stays_welcome() {
+        for (store, looks, listed) in [
+            (false, false, &[][..]),
+            // Without the store no neighbour is found.
+            (true, false, &["store", "semantic"]),
+            (false, true, &["semantic"]),
+            (true, true, &["store", "semantic"]),
+        ] {
+            let flag = |away| Arc::new(AtomicBool::new(away));
+            let health = Health::new(flag(store), flag(looks), || READY);
+            assert!(!health.readiness().ready, "not before it is said");
+            health.ready(true);
+            let told = health.readiness();
+            assert!(told.ready);
+            assert_eq!(told.degraded, listed);
+        }
+    }
 }

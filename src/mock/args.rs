@@ -11,7 +11,7 @@ Any setting, by --set, PUT /__behaviour (JSON), or for one call in its prompt:
   ending   finish=stop|length|content_filter|tool_calls usage=asked|always|never
   errors   status body retry_after_seconds error_percent times=N (of a prompt)
   failures fail=cut|half|event|end|hang|inside fail_at length_error flood_bytes
-  others   cached_tokens cookie
+  others   cached_tokens cookie alike (every embedding the same)
 GET /__calls?last=N shows what was asked, DELETE /__calls forgets it.
 
 Example:

@@ -69,6 +69,8 @@ pub struct Behaviour {
     pub echo: bool,
     /// Set a cookie.
     pub cookie: bool,
+    /// Give every text the same vector.
+    pub alike: bool,
 }
 
 /// How an answer breaks off.
@@ -166,6 +168,7 @@ impl Default for Behaviour {
             extra: false,
             echo: false,
             cookie: false,
+            alike: false,
         }
     }
 }
@@ -204,6 +207,7 @@ impl Behaviour {
             "extra" => self.extra = flag(name, value)?,
             "echo" => self.echo = flag(name, value)?,
             "cookie" => self.cookie = flag(name, value)?,
+            "alike" => self.alike = flag(name, value)?,
             _ => {
                 return Err(Unreadable(format!(
                     "no setting is called '{name}', see --help"

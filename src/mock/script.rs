@@ -32,6 +32,7 @@ pub(super) struct Script {
     pub usage_in_stream: bool,
     pub usage_in_plain: bool,
     pub extra: bool,
+    pub alike: bool,
 }
 
 /// One tool call, its arguments in pieces.
@@ -89,6 +90,7 @@ impl Script {
                 || (told == UsageTold::Asked && ask.include_usage()),
             usage_in_plain: told != UsageTold::Never,
             extra: behaviour.extra,
+            alike: behaviour.alike,
         }
     }
 

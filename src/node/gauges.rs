@@ -11,12 +11,14 @@ use crate::http::Edge;
 use crate::ledger::journal::Journal;
 use crate::ledger::post::Post;
 use crate::metrics::Gauges;
+use crate::store::Vectors;
 
 /// The parts that are looked at.
 pub(super) struct NodeGauges {
     pub(super) edge: Arc<Edge>,
     pub(super) filler: Arc<Filler>,
     pub(super) keep: Arc<Keep>,
+    pub(super) vectors: Arc<dyn Vectors>,
     pub(super) journal: Arc<Journal>,
     pub(super) post: Arc<Post>,
     pub(super) tasks: Tasks,
@@ -31,6 +33,7 @@ impl Gauges for NodeGauges {
             self.keep.counts(),
             self.journal.counts(),
         );
+        let points = self.vectors.held();
         vec![
             ("entries", "Answers in memory", entries as u64),
             ("entry_bytes", "What they weigh", bytes),
@@ -92,6 +95,23 @@ impl Gauges for NodeGauges {
                 "store_trimmed",
                 "Answers removed: their policy held too many",
                 keep.trimmed,
+            ),
+            (
+                "store_pointless",
+                "Answers kept whose points the store would not have",
+                keep.pointless,
+            ),
+            ("points", "Questions found by meaning", points.points),
+            ("point_bytes", "What they weigh", points.bytes),
+            (
+                "points_evicted",
+                "Points that made room for later ones",
+                points.evicted,
+            ),
+            (
+                "points_ready",
+                "1 once the points of an earlier process were read",
+                u64::from(points.ready),
             ),
             (
                 "journal_lines",

@@ -33,11 +33,22 @@ use crate::provider::{self, Patience, Provider, Providers, Wire};
 use crate::random::{self, Ids};
 use crate::rate::Rates;
 use crate::registry::{Command, Outcome, Registry, TenantSettings};
+use crate::semantic::embed::{Embedder, Http, HttpSettings, Local, LocalSettings};
+use crate::semantic::matcher::Matcher;
 use crate::settle::{self, Settler};
-use crate::store::{self, Stores};
+use crate::store::{self, Stores, Vectors};
 
 /// The name of the tenant that is there from the first start.
 const FIRST_TENANT: &str = "default";
+
+/// How long a miss may wait for the store before it goes on without.
+const STORE_PATIENCE: Duration = Duration::from_millis(150);
+
+/// How long a provider's embedding may take before the miss goes on without.
+const EMBEDDING_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Embeddings asked of a provider at once.
+const EMBEDDING_CALLS_MAX: usize = 64;
 
 /// Everything a node is made of.
 pub(super) struct Parts {
@@ -61,8 +72,14 @@ impl Parts {
     ) -> Result<Parts> {
         let (clock, tasks, limits) = (Clock, Tasks::new(), &settings.limits);
         let store = settings.store.clone();
+        let store_settings = store::Settings {
+            connections_max: limits.store_connections_max as u32,
+            jitter_seed: jitter_seed()?,
+            points_bytes_max: limits.points_bytes_max,
+            ..store::Settings::default()
+        };
         // Opened there, since whoever opens it makes the writer's thread.
-        let opened = async move { store::open(&store, &store::Settings::default()).await };
+        let opened = async move { store::open(&store, &store_settings).await };
         let stores = quiet.handle().spawn(opened).await??;
         let installation = Arc::new(installation_key(folder, &stores).await?);
         let control = Control::<Registry>::solo(folder.join("registry.json")).await?;
@@ -81,7 +98,7 @@ impl Parts {
             },
         );
         let keep = Arc::new(Keep::new(
-            stores.entries.clone(),
+            (stores.entries.clone(), stores.vectors.clone()),
             Arc::new(Surroundings {
                 clock,
                 control: control.clone(),
@@ -92,6 +109,7 @@ impl Parts {
             },
         ));
         let providers = providers(settings)?;
+        let embedder = embedder(settings, &prices(settings)?)?;
         let filler = Arc::new(Filler::new(
             Memory::new(memory_limits(limits)),
             (stores.entries.clone(), keep.clone()),
@@ -99,6 +117,7 @@ impl Parts {
             control.clone(),
             clock,
             filler_limits(limits),
+            Matcher::new(embedder.clone(), stores.vectors.clone(), STORE_PATIENCE),
         ));
         let me = node_id(settings, folder)?;
         let cluster = Arc::new(Cluster::solo(
@@ -138,7 +157,9 @@ impl Parts {
                 body_bytes_max: limits.body_bytes_max as usize,
                 body_patience: Duration::from_secs(limits.body_chunk_seconds_max),
             },
-            health: Health::new(filler.store_away()),
+            health: Health::new(filler.store_away(), stores.away.clone(), move || {
+                embedder.state().as_str()
+            }),
             closing: CancellationToken::new(),
             node: header_of(&me)?,
             places: Places::new(limits.requests_inflight_max as usize),
@@ -164,6 +185,7 @@ impl Parts {
             edge: self.edge.clone(),
             filler: self.filler.clone(),
             keep: self.keep.clone(),
+            vectors: self.stores.vectors.clone(),
             journal: self.journal.clone(),
             post: self.post.clone(),
             tasks: self.tasks.clone(),
@@ -175,6 +197,10 @@ impl Parts {
         let stop = tasks.stopping();
         let (keep, ending) = (self.keep.clone(), stop.clone());
         tasks.keep_running("keep", pause, move || keep.clone().run(ending.clone()));
+        let (vectors, ending) = (self.stores.vectors.clone(), stop.clone());
+        tasks.keep_running("points", pause, move || {
+            load(vectors.clone(), ending.clone(), pause)
+        });
         let (journal, ending) = (self.journal.clone(), stop.clone());
         tasks.keep_running("journal", pause, move || {
             journal.clone().run(ending.clone())
@@ -188,12 +214,30 @@ impl Parts {
     }
 }
 
+/// Until it is done, a look for a meaning may miss what an earlier process kept.
+async fn load(vectors: Arc<dyn Vectors>, stop: CancellationToken, pause: Duration) {
+    while let Some(Err(error)) = stop.run_until_cancelled(vectors.load()).await {
+        tracing::warn!(%error, "what earlier questions meant could not be read yet");
+        let waited = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        if waited.is_none() {
+            return;
+        }
+    }
+}
+
 async fn sweep(filler: Arc<Filler>, stop: CancellationToken, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         crate::faults::hit("sweep", b"");
         filler.sweep();
     }
+}
+
+/// What this node's pauses differ by from its neighbours'.
+fn jitter_seed() -> Result<u64> {
+    let mut seed = [0; 8];
+    seed.copy_from_slice(&random::bytes()?[..8]);
+    Ok(u64::from_le_bytes(seed))
 }
 
 /// The store's key, copied into the folder; the copy where the store is away.
@@ -341,6 +385,29 @@ fn providers(settings: &Settings) -> Result<Providers> {
     Ok(Providers::new(default, others, patience)?)
 }
 
+/// Who makes vectors.
+fn embedder(settings: &Settings, prices: &PriceTable) -> Result<Arc<dyn Embedder>> {
+    let told = &settings.embedding;
+    let Some(provider) = settings.providers.get(&told.provider) else {
+        let beside = || settings.data.join("model");
+        let folder = settings.model_dir.clone().unwrap_or_else(beside);
+        let local = Local::start(LocalSettings::new(folder));
+        return Ok(Arc::new(local.context("no thread for the model")?));
+    };
+    let http = Http::new(HttpSettings {
+        base_url: provider.base_url.clone(),
+        embedding_model: told.embedding_model.clone(),
+        vector_dimensions: told.vector_dimensions,
+        key: settings.embedding_key.clone(),
+        price: prices.price(&told.embedding_model).copied(),
+        patience: EMBEDDING_PATIENCE,
+        calls_max: EMBEDDING_CALLS_MAX,
+    });
+    Ok(Arc::new(
+        http.map_err(|wrong| anyhow::anyhow!("embedding: {wrong}"))?,
+    ))
+}
+
 fn prices(settings: &Settings) -> Result<PriceTable> {
     let built_in = price_file::built_in();
     let Some(path) = &settings.prices else {
@@ -401,7 +468,7 @@ fn flight_limits(limits: &Limits) -> FlightLimits {
 
 fn filler_limits(limits: &Limits) -> FillerLimits {
     FillerLimits {
-        store_patience: Duration::from_millis(150),
+        store_patience: STORE_PATIENCE,
         orphan_patience: Duration::from_secs(30),
         answer_bytes_max: limits.tape_bytes_max as usize,
         refusal_bytes_max: 64 * 1024,

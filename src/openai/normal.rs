@@ -32,6 +32,65 @@ pub fn canonical_across_models(request: &Request<'_>) -> Canonical {
     Canonical::of_members(members, request.body_bytes())
 }
 
+/// The same with a hole where the words are that are compared by meaning ([`Request::last_user_text`],
+/// if it is the last thing said): two requests with the same text here differ in those words alone.
+/// `None` where there are no such words. A hole is a null, which no text is: a request that has a
+/// null there has no words.
+pub fn canonical_around(request: &Request<'_>, across_models: bool) -> Option<Canonical> {
+    let (name, around) = match request.endpoint {
+        Endpoint::Chat => (
+            "messages",
+            around_last(request.member("messages")?.as_list()?)?,
+        ),
+        Endpoint::Completions => {
+            request.member("prompt")?.as_text()?;
+            ("prompt", Json::Null)
+        }
+        Endpoint::Embeddings => return None,
+    };
+    let rest = weighty(request)
+        .filter(|(other, _)| *other != name && !(across_models && *other == "model"));
+    let members = rest.chain(std::iter::once((name, &around)));
+    Some(Canonical::of_members(members, request.body_bytes()))
+}
+
+/// The messages with the words of the last one left out, if it is the user's.
+fn around_last<'t>(messages: &'t [Json<'t>]) -> Option<Json<'t>> {
+    let (last, before) = messages.split_last()?;
+    let is_users = last.member("role").and_then(Json::as_text) == Some("user");
+    let hollow = last.as_object()?.iter().map(|(name, value)| {
+        let value = if name == "content" {
+            without_words(value)
+        } else {
+            value.clone()
+        };
+        (name.clone(), value)
+    });
+    let hollow = Json::Object(hollow.collect());
+    let list = before.iter().cloned().chain(std::iter::once(hollow));
+    is_users.then(|| Json::List(list.collect()))
+}
+
+/// Text is left out; what is no text (an image, a file, a sound) stays and must be the same.
+fn without_words<'t>(content: &Json<'t>) -> Json<'t> {
+    match content {
+        Json::Text(_) => Json::Null,
+        Json::List(parts) => Json::List(parts.iter().map(without_text).collect()),
+        other => other.clone(),
+    }
+}
+
+fn without_text<'t>(part: &Json<'t>) -> Json<'t> {
+    let Json::Object(members) = part else {
+        return part.clone();
+    };
+    let hollow = members.iter().map(|(name, value)| match value {
+        Json::Text(_) if name == "text" => (name.clone(), Json::Null),
+        _ => (name.clone(), value.clone()),
+    });
+    Json::Object(hollow.collect())
+}
+
 /// What the key of one embeddings item is made from, whether it was asked for alone or in a batch.
 /// `None` if there is no such item.
 pub fn canonical_item(request: &Request<'_>, at: usize) -> Option<Canonical> {

@@ -77,14 +77,19 @@ fn through_the_cache(
         Scope::Auto => facts.personal,
         Scope::Tenant => false,
     };
+    let keep = keep(policy, wishes, &mut declined);
+    let age_millis_max = Some(age_millis_max(policy, wishes, &mut declined));
+    let nearness_min = similarity(policy, facts, wishes, user, &mut declined);
     CachePlan {
         look: !wishes.no_cache,
         join: !wishes.no_cache && !wishes.only_if_cached,
         only_if_cached: wishes.only_if_cached,
         refresh: wishes.no_cache,
-        keep: keep(policy, wishes, &mut declined),
-        terms: terms(policy, wishes, &mut declined),
-        similarity_min: similarity(policy, facts, wishes, user, &mut declined),
+        keep,
+        terms: Terms {
+            age_millis_max,
+            nearness_min,
+        },
         namespace: namespace(&policy.config.namespace, wishes.namespace.as_ref()),
         user: if keyed_by_user {
             user.map(Name::from)
@@ -121,7 +126,7 @@ fn keep(policy: &Policy, wishes: &Directives, declined: &mut Vec<Reason>) -> Opt
 
 /// An answer may have been kept under a policy that has been shortened since, so the policy's own
 /// life is a condition too.
-fn terms(policy: &Policy, wishes: &Directives, declined: &mut Vec<Reason>) -> Terms {
+fn age_millis_max(policy: &Policy, wishes: &Directives, declined: &mut Vec<Reason>) -> u64 {
     let allowed = u64::from(policy.config.ttl_seconds);
     let age = tighter(allowed, wishes.max_age_seconds, |asked, allowed| {
         asked > allowed
@@ -129,9 +134,7 @@ fn terms(policy: &Policy, wishes: &Directives, declined: &mut Vec<Reason>) -> Te
     if age.refused {
         declined.push(Reason::LooserAge);
     }
-    Terms {
-        age_millis_max: Some(age.value.saturating_mul(1_000)),
-    }
+    age.value.saturating_mul(1_000)
 }
 
 fn similarity(

@@ -139,6 +139,16 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The highest stated temperature at which meanings are matched.
+    #[must_use]
+    pub fn temperature_max(&self) -> f64 {
+        let strict = self.profile == Profile::Strict;
+        let milli = self
+            .max_temperature_milli
+            .unwrap_or(if strict { 300 } else { 1_000 });
+        f64::from(milli) / 1_000.0
+    }
+
     /// The similarity a near answer must reach, in basis points; 10,000 admits no near answer.
     #[must_use]
     pub fn similarity_min(&self) -> u16 {

@@ -33,10 +33,9 @@ pub struct CachePlan {
     pub refresh: bool,
     /// What its own caller lets be kept; a follower may let more.
     pub keep: Option<Keep>,
-    /// Which kept answers will do.
+    /// Which kept answers will do: how old they may be, and how near if they answer another
+    /// question.
     pub terms: Terms,
-    /// The similarity a near answer must reach, in basis points; `None`: exact only.
-    pub similarity_min: Option<u16>,
     /// The partition, the policy's before the caller's (`v3/staging`); `""`: none.
     pub namespace: Name,
     /// The end user in the key, where answers are not shared among users.
@@ -105,6 +104,16 @@ reasons! {
     NoUser = "no-user",
     /// A personal prompt that names no end user: not matched by meaning.
     PersonalNoUser = "personal-no-user",
+    /// A higher temperature is stated than the policy matches by meaning.
+    Temperature = "temperature",
+    /// The last message is not the user's: a tool's turn, or the model's own.
+    NotUsersTurn = "not-users-turn",
+    /// There are no words to compare.
+    NoWords = "no-words",
+    /// The words are of a script or language that the model does not cover.
+    NotCovered = "language-not-covered",
+    /// The last user message is longer than is matched by meaning.
+    LongPrompt = "long-prompt",
     /// The policy allows exact answers alone, and near ones were asked for.
     LooserReach = "looser-reach",
     /// A lower similarity than the policy's was asked for.

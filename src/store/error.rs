@@ -1,4 +1,4 @@
-//! The three ways a store can fail its caller. Each implementation turns its own database's errors
+//! The four ways a store can fail its caller. Each implementation turns its own database's errors
 //! into these; nobody above hears of a database's codes.
 
 use std::fmt;
@@ -13,6 +13,8 @@ pub enum Error {
     Full(String),
     /// What is stored cannot be used: trying again does not help, someone has to look.
     Corrupt(String),
+    /// What was asked can never be done: trying again does not help, whoever asks is wrong.
+    Refused(String),
 }
 
 impl Error {
@@ -31,6 +33,7 @@ impl fmt::Display for Error {
             Self::Unavailable(text) => write!(f, "the store is unavailable: {text}"),
             Self::Full(text) => write!(f, "the store is full: {text}"),
             Self::Corrupt(text) => write!(f, "the store cannot be used: {text}"),
+            Self::Refused(text) => write!(f, "the store refuses: {text}"),
         }
     }
 }

@@ -1,10 +1,14 @@
-//! Where answers and ledger lines outlive the process. Three narrow traits, spoken in entries and
-//! lines, never in rows or transactions; every implementation passes the suite in `contract`.
+//! Where answers, their meanings and ledger lines outlive the process. Four narrow traits, spoken in
+//! entries, points and lines, never in rows or transactions; every implementation passes the suite
+//! in `contract`.
 //!
 //! The caller brings whatever could differ between databases: times, ids, digests, bytes. A store
 //! never reads a clock, never draws a random number and never looks inside an entry's bytes.
 
 mod error;
+mod index;
+mod point;
+mod postgres;
 mod scope;
 mod settings;
 mod sqlite;
@@ -17,15 +21,18 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use fgy_cluster::Key;
 
 pub use error::Error;
+pub use point::{ModelKey, Neighbour, Point};
 pub use scope::Scope;
 pub use settings::Settings;
 
 use crate::answer::stamp::{Millis, Stamp};
+use crate::key::Space;
 use crate::ledger::line::Line;
 use crate::ledger::totals::{Period, Place, Totals};
 use crate::names::{Name, TenantId};
@@ -35,6 +42,8 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '
 
 /// Keys asked for in one [`Entries::get_many`]; more are refused as unavailable.
 pub const KEYS_MAX: usize = 4_096;
+/// Neighbours given by one [`Vectors::nearest`], whatever was asked for.
+pub const NEIGHBOURS_MAX: usize = 64;
 /// Lines given by one [`Ledger::page`], whatever was asked for.
 pub const PAGE_LINES_MAX: u32 = 10_000;
 
@@ -49,7 +58,7 @@ pub struct Stored {
 }
 
 /// An answer to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Put {
     /// What it answers.
     pub key: Key,
@@ -57,6 +66,9 @@ pub struct Put {
     pub stamp: Stamp,
     /// The answer, codec version first.
     pub bytes: Bytes,
+    /// What its question means, for an answer that others may be given by meaning. Stored with the
+    /// answer or not at all; of its own key and stamp, the answer's count.
+    pub point: Option<Arc<Point>>,
 }
 
 /// Answers, by key. They can all be made again, so losing the latest to a power cut is lawful;
@@ -91,6 +103,51 @@ pub trait Entries: Send + Sync {
     fn trim(&self, policy: Name, tenant: TenantId, keep_max: u64, limit: u32) -> Reply<'_, u64>;
 }
 
+/// What the questions of stored answers mean. A point is stored by [`Entries::put`] together with
+/// its answer, and goes when that answer goes: purged, expired, trimmed, or replaced by one without
+/// a point. A look may miss what is there; it never gives what is not.
+pub trait Vectors: Send + Sync {
+    /// Reads what an earlier process stored, as far as that is needed; until then a look misses it.
+    /// Resumed by calling it again after an error.
+    fn load(&self) -> Reply<'_, ()>;
+
+    /// Makes a point a neighbour to be found at once on this node, while its answer still waits to
+    /// be stored. Never waits. Of two under one key the one whose fill began later stays.
+    fn add(&self, point: Arc<Point>) -> Result<(), Error>;
+
+    /// Takes a point back whose answer is not there: it could not be stored, or is gone elsewhere.
+    fn withdraw(&self, key: Key);
+
+    /// The nearest points of a space, as this model sees them, the most similar first: none below
+    /// `at_least`, none that expires at `now` or before, at most `limit` and never more than
+    /// [`NEIGHBOURS_MAX`]. Whether one was purged is for the caller to ask of its stamp.
+    fn nearest<'a>(
+        &'a self,
+        space: Space,
+        model: &'a ModelKey,
+        vector: Vec<f32>,
+        at_least: f32,
+        limit: usize,
+        now: Millis,
+    ) -> Reply<'a, Vec<Neighbour>>;
+
+    /// What of it lies in this process.
+    fn held(&self) -> Held;
+}
+
+/// How much of the points lies in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Points.
+    pub points: u64,
+    /// Their weight.
+    pub bytes: u64,
+    /// Points that made room for later ones, since the start.
+    pub evicted: u64,
+    /// Whether everything stored earlier was read: until then looks may miss it.
+    pub ready: bool,
+}
+
 /// Ledger lines. They are never changed and never removed.
 pub trait Ledger: Send + Sync {
     /// Adds all of these or none; a line whose id is known already adds nothing and changes
@@ -118,29 +175,36 @@ pub trait Installation: Send + Sync {
     fn installation_key(&self, candidate: [u8; 32]) -> Reply<'_, [u8; 32]>;
 }
 
-/// The three together, as the rest of the program holds them.
+/// The four together, as the rest of the program holds them.
 #[derive(Clone)]
 pub struct Stores {
     /// Answers.
     pub entries: Arc<dyn Entries>,
+    /// What their questions mean.
+    pub vectors: Arc<dyn Vectors>,
     /// Ledger lines.
     pub ledger: Arc<dyn Ledger>,
     /// The installation's own key.
     pub installation: Arc<dyn Installation>,
+    /// Whether looking things up is given up for now, for the probes: a shared store that does not
+    /// answer. An embedded one always does.
+    pub away: Arc<AtomicBool>,
 }
 
 impl Stores {
-    fn of<S: Entries + Ledger + Installation + 'static>(store: Arc<S>) -> Self {
+    fn of<S: Entries + Vectors + Ledger + Installation + 'static>(store: Arc<S>) -> Self {
         Self {
             entries: store.clone(),
+            vectors: store.clone(),
             ledger: store.clone(),
             installation: store,
+            away: Arc::default(),
         }
     }
 }
 
-/// Opens the store a URL names: `sqlite:PATH`, or `volatile:` for one that forgets. The only place
-/// that looks at the scheme.
+/// Opens the store a URL names: `sqlite:PATH`, `postgres://…`, or `volatile:` for one that forgets.
+/// The only place that looks at the scheme.
 pub async fn open(url: &str, settings: &Settings) -> Result<Stores, Error> {
     match url.split_once(':') {
         Some(("sqlite", path)) => {
@@ -149,10 +213,18 @@ pub async fn open(url: &str, settings: &Settings) -> Result<Stores, Error> {
                 sqlite::Sqlite::open(Path::new(path), settings).await?,
             )))
         }
+        Some(("postgres" | "postgresql", _)) => {
+            let store = postgres::Postgres::open(url, settings).await?;
+            let away = store.away();
+            Ok(Stores {
+                away,
+                ..Stores::of(Arc::new(store))
+            })
+        }
         Some(("volatile", "")) => Ok(Stores::of(Arc::new(volatile::Volatile::new(settings)))),
         // A URL may hold a password: only its scheme is repeated.
         other => Err(Error::Unavailable(format!(
-            "there is no store of kind `{}`: give sqlite:PATH or volatile:",
+            "there is no store of kind `{}`: give sqlite:PATH, postgres://... or volatile:",
             other.map_or("", |(scheme, _)| scheme),
         ))),
     }

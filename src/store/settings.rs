@@ -13,6 +13,20 @@ pub struct Settings {
     pub readers_max: u32,
     /// Page cache of each connection.
     pub cache_kib_max: u32,
+    /// Connections of a node to a shared store, all together.
+    pub connections_max: u32,
+    /// How long what a caller waits for may take in a shared store, connection and all.
+    pub look_wait_max: Duration,
+    /// How long what nobody waits for may take in a shared store.
+    pub chore_wait_max: Duration,
+    /// How long making a connection to a shared store may take; no caller waits for it so long.
+    pub connect_wait_max: Duration,
+    /// A space of so many points is read whole in a shared store; a larger one is walked.
+    pub scan_points_max: u32,
+    /// By what this node's pauses differ from another's, when both lost the shared store together.
+    pub jitter_seed: u64,
+    /// Bytes of points in memory; beyond it the oldest make room.
+    pub points_bytes_max: u64,
     /// Entries a volatile store holds before it is full.
     pub volatile_entries_max: usize,
     /// Ledger lines a volatile store holds before it is full.
@@ -26,6 +40,13 @@ impl Default for Settings {
             lock_wait_max: Duration::from_secs(2),
             readers_max: 3,
             cache_kib_max: 4 * 1024,
+            connections_max: 10,
+            look_wait_max: Duration::from_millis(120),
+            chore_wait_max: Duration::from_secs(20),
+            connect_wait_max: Duration::from_secs(5),
+            scan_points_max: 10_000,
+            jitter_seed: 0,
+            points_bytes_max: 256 << 20,
             volatile_entries_max: 100_000,
             volatile_lines_max: 1_000_000,
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::contract::vectors::{Draw, model, point};
 use super::*;
 use crate::ledger::samples::line;
 
@@ -61,6 +62,15 @@ async fn a_sqlite_store_keeps_the_contract_shared_by_two() {
 }
 
 #[tokio::test]
+async fn a_postgres_store_keeps_the_contract() {
+    let Some(scratch) = postgres::tests::Scratch::new().await else {
+        return;
+    };
+    contract::all(&open(scratch.url(), &Settings::default()).await.unwrap()).await;
+    scratch.end().await;
+}
+
+#[tokio::test]
 async fn what_was_kept_is_there_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("fgy.db");
@@ -79,6 +89,7 @@ async fn what_was_kept_is_there_after_a_restart() {
         key: Key([1; 32]),
         stamp,
         bytes: Bytes::from_static(b"\x01\0answer"),
+        point: None,
     };
     let before = open_at(&path).await.unwrap();
     before.entries.put(vec![put]).await.unwrap();
@@ -107,6 +118,71 @@ async fn what_was_kept_is_there_after_a_restart() {
         Ok(vec![line(1)])
     );
     assert_eq!(after.installation.installation_key([8; 32]).await, Ok(key));
+}
+
+#[tokio::test]
+async fn what_questions_meant_is_found_again_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("fgy.db");
+    let before = open_at(&path).await.unwrap();
+    let centre = Draw(9).vector();
+    // More than are read in one go, all near one direction.
+    let put = |number: u64| {
+        let mut point = point(number, 0.0);
+        point.vector = Draw(number + 1).near(&centre, 0.5);
+        point.stamp.tenant = ["even", "odd"][number as usize % 2].into();
+        Put {
+            key: point.key,
+            stamp: point.stamp.clone(),
+            bytes: Bytes::from_static(b"\x01\0answer"),
+            point: Some(Arc::new(point)),
+        }
+    };
+    let puts: Vec<Put> = (0..1_500).map(put).collect();
+    before.entries.put(puts.clone()).await.unwrap();
+    let odd = Scope {
+        tenant: Some("odd".into()),
+        ..Scope::default()
+    };
+    before.entries.forget(odd.clone(), 500).await.unwrap();
+    let now = Millis(1_000_000);
+    let looked = |stores: &Stores| {
+        let (vectors, model, space) = (stores.vectors.clone(), model(), point(0, 0.0).space);
+        let centre = centre.clone();
+        async move {
+            let found = vectors.nearest(space, &model, centre, 0.5, 64, now);
+            found.await.unwrap()
+        }
+    };
+    assert_eq!(looked(&before).await.len(), 64);
+    drop(before);
+    let after = open_at(&path).await.unwrap();
+    assert_eq!(after.vectors.held(), Held::default(), "nothing yet");
+    assert_eq!(looked(&after).await, [], "it may miss");
+    // While it is read, answers go and come.
+    let load = async {
+        after.vectors.load().await.unwrap();
+        after.vectors.load().await.unwrap();
+    };
+    let change = async {
+        after.entries.forget(odd, 500).await.unwrap();
+        after.entries.put(puts[..10].to_vec()).await.unwrap();
+        after.entries.put(vec![put(2_000)]).await.unwrap();
+    };
+    tokio::join!(load, change);
+    let held = after.vectors.held();
+    assert!(held.ready);
+    let everything = Scope::default();
+    let left = after.entries.count(everything.clone()).await.unwrap();
+    assert_eq!(held.points, left, "a point for each answer that is there");
+    let again = looked(&after).await;
+    assert_eq!(again.len(), 64);
+    for it in again {
+        let answer = after.entries.get(it.key, now).await.unwrap();
+        assert_eq!(answer.map(|it| it.stamp), Some(it.stamp), "as it is stored");
+    }
+    while after.entries.forget(everything.clone(), 500).await == Ok(500) {}
+    assert_eq!(after.vectors.held().points, 0);
 }
 
 #[tokio::test]
@@ -147,10 +223,14 @@ async fn what_cannot_be_opened_says_why_and_what_to_do() {
         ("sqlite:".to_owned(), "needs the path of a file"),
         ("sqlite::memory:".to_owned(), "`volatile:` keeps nothing"),
         (
-            "postgres://me:secret@db/fgy".to_owned(),
-            "no store of kind `postgres`",
+            "postgres://me:secret@db:port/fgy".to_owned(),
+            "write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
         ),
-        ("fgy.db".to_owned(), "give sqlite:PATH or volatile:"),
+        (
+            "mysql://me:secret@db/fgy".to_owned(),
+            "no store of kind `mysql`",
+        ),
+        ("fgy.db".to_owned(), "give sqlite:PATH, postgres://"),
         ("volatile:x".to_owned(), "no store of kind `volatile`"),
     ] {
         let text = refusal(&url).await.to_string();

@@ -2,15 +2,17 @@
 //! reading of the contract. It writes no file, and when its bounds are reached it says so instead of
 //! dropping anything.
 
+mod vectors;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound::{Excluded, Included};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fgy_cluster::Key;
 
 use super::{
-    Entries, Error, Installation, KEYS_MAX, Ledger, PAGE_LINES_MAX, Put, Reply, Scope, Settings,
-    Stored,
+    Entries, Error, Installation, KEYS_MAX, Ledger, PAGE_LINES_MAX, Point, Put, Reply, Scope,
+    Settings, Stored,
 };
 use crate::answer::stamp::Millis;
 use crate::ledger::line::{Line, LineId};
@@ -26,6 +28,8 @@ pub(super) struct Volatile {
 #[derive(Default)]
 struct Held {
     entries: HashMap<Key, Entry>,
+    /// What the questions of some entries mean.
+    points: HashMap<Key, Arc<Point>>,
     ids: HashSet<LineId>,
     lines: BTreeMap<(TenantId, Place), Line>,
     installation_key: Option<[u8; 32]>,
@@ -46,11 +50,18 @@ impl Held {
     }
 
     fn put(&mut self, put: Put) {
-        let Put { key, stamp, bytes } = put;
+        let Put {
+            key,
+            stamp,
+            bytes,
+            point,
+        } = put;
         let known = self.entries.get(&key);
         if known.is_some_and(|known| known.stored.stamp.began > stamp.began) {
             return;
         }
+        self.place(key, &stamp, point);
+        let known = self.entries.get(&key);
         let used = known.map_or(stamp.began, |known| known.used.max(stamp.began));
         self.entries.insert(
             key,
@@ -64,9 +75,7 @@ impl Held {
     fn remove(&mut self, limit: u32, which: impl Fn(&Key, &Entry) -> bool) -> u64 {
         let chosen = self.entries.iter().filter(|(key, entry)| which(key, entry));
         let keys: Vec<Key> = chosen.map(|(key, _)| *key).take(limit as usize).collect();
-        keys.iter()
-            .filter(|key| self.entries.remove(key).is_some())
-            .count() as u64
+        keys.iter().filter(|key| self.drop_one(key)).count() as u64
     }
 
     fn trim(&mut self, policy: &Name, tenant: &TenantId, keep_max: u64, limit: u32) -> u64 {
@@ -79,9 +88,13 @@ impl Held {
             .len()
             .saturating_sub(usize::try_from(keep_max).unwrap_or(usize::MAX));
         let chosen = by_use.iter().take(beyond.min(limit as usize));
-        chosen
-            .filter(|(_, key)| self.entries.remove(key).is_some())
-            .count() as u64
+        chosen.filter(|(_, key)| self.drop_one(key)).count() as u64
+    }
+
+    /// An entry and its point; tells whether it was there.
+    fn drop_one(&mut self, key: &Key) -> bool {
+        self.points.remove(key);
+        self.entries.remove(key).is_some()
     }
 
     /// Lines of a period in the order of their places, from behind `after` on.
@@ -147,6 +160,12 @@ impl Entries for Volatile {
     }
 
     fn put(&self, puts: Vec<Put>) -> Reply<'_, ()> {
+        let unfit = puts
+            .iter()
+            .filter_map(|put| put.point.as_ref()?.fits().err());
+        if let Some(error) = unfit.last() {
+            return now(Err(error));
+        }
         let mut held = self.held();
         let fresh: HashSet<Key> = puts.iter().map(|put| put.key).collect();
         let added = fresh

@@ -13,6 +13,7 @@ mod embeddings;
 mod exact;
 mod failing;
 mod headers;
+mod semantic;
 mod streaming;
 mod support;
 mod tenancy;

@@ -8,6 +8,7 @@ pub(crate) type Home = (&'static str, &'static [&'static str]);
 pub(crate) const HOMES: &[Home] = &[
     // the vocabulary of the whole tree
     ("fgy-cluster", &["src/", "cluster/tests/", "tests/"]),
+    ("fgy-minilm", &["src/semantic/embed/"]),
     ("bytes", &["src/", "cluster/", "tests/"]),
     ("serde", &["src/", "cluster/"]),
     ("serde_json", &["src/", "cluster/src/control/", "tests/"]),
@@ -24,6 +25,7 @@ pub(crate) const HOMES: &[Home] = &[
             "src/mock/",
             "src/node/",
             "src/provider/",
+            "src/semantic/",
             "src/settle.rs",
             "src/store/",
             "tests/",
@@ -62,7 +64,10 @@ pub(crate) const HOMES: &[Home] = &[
             "src/ledger/journal/",
             "src/ledger/post.rs",
             "src/node/",
+            "src/semantic/",
             "src/settle.rs",
+            "src/store/postgres/",
+            "src/store/sqlite/",
             "src/telemetry.rs",
         ],
     ),
@@ -101,22 +106,33 @@ pub(crate) const HOMES: &[Home] = &[
         &[
             "src/cli/mod.rs",
             "src/node/parts.rs",
+            "src/semantic/model/tests.rs",
             "tests/baddays/node.rs",
         ],
     ),
     ("tokio-rustls", &["src/http/server.rs", "src/node/parts.rs"]),
     (
         "reqwest",
-        &["src/provider/", "src/cli/admin_client.rs", "tests/"],
+        &[
+            "src/provider/",
+            "src/cli/admin_client.rs",
+            "src/semantic/embed/http.rs",
+            "src/semantic/model/",
+            "tests/",
+        ],
     ),
     // places of one library each
-    ("sqlx", &["src/store/sqlite/"]),
+    ("sqlx", &["src/store/sqlite/", "src/store/postgres/"]),
+    ("pgvector", &["src/store/postgres/vectors.rs"]),
     (
         "quick_cache",
         &["src/filler/memory.rs", "src/gateway/readings.rs"],
     ),
     ("memmap2", &["src/ledger/journal/segment.rs"]),
-    ("rustix", &["src/main.rs", "src/node/quiet.rs"]),
+    (
+        "rustix",
+        &["src/main.rs", "src/node/quiet.rs", "src/priority.rs"],
+    ),
     ("crc32fast", &["src/ledger/journal/segment.rs"]),
     ("smol_str", &["src/names.rs", "cluster/src/node.rs"]),
     ("postcard", &["src/ledger/journal/record.rs"]),
@@ -142,6 +158,17 @@ pub(crate) const HOMES: &[Home] = &[
         "shuttle",
         &["cluster/src/sync.rs", "cluster/tests/schedules.rs"],
     ),
+    (
+        "unicode-normalization",
+        &[
+            "src/semantic/guard/fold.rs",
+            "src/semantic/minilm/wordpiece.rs",
+        ],
+    ),
+    ("unicode-properties", &["src/semantic/minilm/wordpiece.rs"]),
+    // the cluster has a module of that name
+    ("ring", &["src/semantic/model/", "cluster/src/lib.rs"]),
+    ("zip", &["src/semantic/model/"]),
     // digests and secrets
     (
         "blake3",
@@ -165,6 +192,12 @@ pub(crate) const HOMES: &[Home] = &[
     ("moka", &["tests/bench/memory.rs"]),
     (
         "tempfile",
-        &["src/ledger/", "src/node/folder.rs", "src/store/", "tests/"],
+        &[
+            "src/ledger/",
+            "src/node/folder.rs",
+            "src/semantic/",
+            "src/store/",
+            "tests/",
+        ],
     ),
 ];

@@ -39,6 +39,9 @@ pub(crate) const ROOMS: &[Room] = &[
             "problem",
             "rate",
             "registry",
+            "semantic::eligible",
+            "semantic::guard",
+            "semantic::window",
         ],
         sees: &[],
     },
@@ -83,9 +86,26 @@ pub(crate) const ROOMS: &[Room] = &[
         sees: &[],
     },
     Room {
+        name: "priority",
+        modules: &["priority"],
+        sees: &[],
+    },
+    Room {
+        name: "semantic",
+        modules: &["semantic"],
+        // Its guard, eligibility and windows are of the core.
+        sees: &["priority", "store"],
+    },
+    Room {
         name: "store",
         modules: &["store"],
-        sees: &[],
+        sees: &["postgres"],
+    },
+    // It makes connections and asks probes behind its callers' backs, so it has tasks of its own.
+    Room {
+        name: "postgres",
+        modules: &["store::postgres"],
+        sees: &["store"],
     },
     Room {
         name: "ledger",
@@ -100,7 +120,7 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         name: "filler",
         modules: &["filler"],
-        sees: &["clock", "provider", "store"],
+        sees: &["clock", "provider", "semantic", "store"],
     },
     // Passing through has no owner and no flight: the edge itself goes upstream.
     Room {
@@ -126,13 +146,13 @@ pub(crate) const ROOMS: &[Room] = &[
         modules: &["node"],
         sees: &[
             "admin", "clock", "config", "filler", "gateway", "http", "ledger", "metrics",
-            "provider", "random", "settle", "store",
+            "priority", "provider", "random", "semantic", "settle", "store",
         ],
     },
     Room {
         name: "cli",
         modules: &["cli"],
-        sees: &["clock", "config", "mock", "node", "telemetry"],
+        sees: &["clock", "config", "mock", "node", "semantic", "telemetry"],
     },
     Room {
         name: "main",

@@ -69,7 +69,9 @@ impl File {
     /// Whether all of it is for tests and benchmarks alone.
     pub(crate) fn is_test(&self) -> bool {
         let tests = ["tests/", "cluster/tests/"];
-        tests.iter().any(|start| self.path.starts_with(start)) || self.path.ends_with("/tests.rs")
+        tests.iter().any(|start| self.path.starts_with(start))
+            || self.path.ends_with("/tests.rs")
+            || self.path.contains("/tests/")
     }
 
     /// The first line, counted from one, that is for tests alone; past the end where none is.

@@ -3,7 +3,7 @@
 
 /// What the design card asks for and has landed: direct dependencies of one of the two crates.
 pub(crate) const CARD: &[&str] = &[
-    "axum", "dashmap", "hashring", "reqwest", "serde", "sqlx", "tokio", "tracing",
+    "axum", "dashmap", "hashring", "pgvector", "reqwest", "serde", "sqlx", "tokio", "tracing",
 ];
 
 /// What one sees at the top, and nothing else; not all of it is there yet.
@@ -35,6 +35,7 @@ pub(crate) const HOSTS: &[&str] = &[
     "rustup.rs",
     "user",
     "www.apache.org",
+    "www.postgresql.org",
     "www.sqlite.org",
     "x",
 ];
@@ -52,6 +53,14 @@ pub(crate) const SLEEPS: &[(&str, &str)] = &[
     (
         "src/http/patient.rs",
         "the clock is paused: it moves when all have waited",
+    ),
+    (
+        "src/store/postgres/tests/bad_days.rs",
+        "the look between two tries of a bounded poll of another process",
+    ),
+    (
+        "src/store/postgres/tests/relay.rs",
+        "the delay is what a slow server is made of; nobody waits for it to pass",
     ),
     (
         "tests/baddays/canaries.rs",

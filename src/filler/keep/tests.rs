@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::*;
 use crate::answer::stamp::Stamp;
-use crate::store::{self, Reply, Scope, Stored};
+use crate::key::Space;
+use crate::store::{self, ModelKey, Point, Reply, Scope, Stored};
 
 /// Fails the next so many puts, and counts all of them.
 struct Fickle {
@@ -86,11 +87,47 @@ fn put(number: u8, policy: &str, until: u64) -> Put {
         key: Key([number; 32]),
         stamp,
         bytes: Bytes::from(vec![1; 1000]),
+        point: None,
     }
 }
 
 fn lasting(number: u8) -> Put {
     put(number, "", NOON.0 + 1)
+}
+
+/// The same, with what its question means.
+fn meant(number: u8, vector: Vec<f32>) -> Put {
+    let put = lasting(number);
+    let point = Point {
+        space: Space([7; 32]),
+        key: put.key,
+        model: mini(),
+        vector,
+        stamp: put.stamp.clone(),
+        fingerprint: Vec::new(),
+        message: "how long?".into(),
+    };
+    Put {
+        point: Some(Arc::new(point)),
+        ..put
+    }
+}
+
+fn mini() -> ModelKey {
+    ModelKey {
+        name: "mini".into(),
+        revision: "".into(),
+        dimensions: 2,
+    }
+}
+
+/// The answers that are found by what their questions mean.
+async fn found(keep: &Keep) -> Vec<Key> {
+    let (model, asked) = (mini(), vec![1.0, 0.0]);
+    let near = keep
+        .vectors
+        .nearest(Space([7; 32]), &model, asked, 0.5, 9, NOON);
+    near.await.unwrap().iter().map(|it| it.key).collect()
 }
 
 async fn keeper(failures: u32, settings: Settings) -> (Arc<Keep>, Arc<Fickle>) {
@@ -104,7 +141,11 @@ async fn keeper(failures: u32, settings: Settings) -> (Arc<Keep>, Arc<Fickle>) {
         puts,
     });
     (
-        Arc::new(Keep::new(fickle.clone(), Arc::new(Noon), settings)),
+        Arc::new(Keep::new(
+            (fickle.clone(), stores.vectors),
+            Arc::new(Noon),
+            settings,
+        )),
         fickle,
     )
 }
@@ -233,4 +274,60 @@ async fn expired_and_surplus_entries_are_removed_and_used_ones_stay() {
         let found = store.get(Key([number; 32]), NOON).await.unwrap();
         assert_eq!(found.is_some(), there, "{number}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meaning_is_found_at_once_and_lands_with_its_answer() {
+    let (keep, store) = keeper(0, Settings::default()).await;
+    beside(&keep, async {
+        assert!(keep.offer(meant(1, vec![1.0, 0.1])));
+        assert_eq!(keep.counts().waiting, 1);
+        assert_eq!(found(&keep).await, [Key([1; 32])], "before it is written");
+        // What no store takes is no reason to lose the answer, nor those written with it.
+        assert!(keep.offer(meant(2, vec![1.0; 3])));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let counts = keep.counts();
+        assert_eq!((counts.kept, counts.pointless, counts.dropped), (2, 1, 0));
+    })
+    .await;
+    assert_eq!(found(&keep).await, [Key([1; 32])]);
+    assert_eq!(store.forget(Scope::default(), 9).await, Ok(2));
+    assert_eq!(found(&keep).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_kept_is_not_found() {
+    let settings = Settings {
+        tries_max: 1,
+        queue_entries_max: 1,
+        ..Settings::default()
+    };
+    let (keep, _) = keeper(1, settings).await;
+    beside(&keep, async {
+        assert!(keep.offer(meant(1, vec![1.0, 0.1])));
+        assert!(!keep.offer(meant(2, vec![1.0, 0.2])), "no room");
+        assert_eq!(found(&keep).await, [Key([1; 32])], "it may be kept still");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!((keep.counts().dropped, keep.counts().refused), (1, 1));
+        assert_eq!(found(&keep).await, []);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_point_weighs_counts() {
+    let settings = Settings {
+        queue_bytes_max: 2_500,
+        ..Settings::default()
+    };
+    let (keep, _) = keeper(0, settings).await;
+    let wordy = |number| {
+        let mut put = meant(number, vec![1.0, 0.0]);
+        if let Some(point) = put.point.as_mut() {
+            Arc::make_mut(point).message = "x".repeat(1_000);
+        }
+        put
+    };
+    assert!(keep.offer(wordy(1)));
+    assert!(!keep.offer(lasting(2)), "one answer and one point fill it");
 }

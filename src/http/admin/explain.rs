@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Admin, AdminError, Body};
-use crate::gateway::{Ask, Explanation};
+use crate::gateway::{Ask, Explanation, WorkedOut};
 use crate::names::Name;
 use crate::openai::request::{Endpoint, Reading, Request as Asked};
 use crate::policy::Directives;
@@ -73,7 +73,7 @@ pub(super) async fn explain(
     };
     let ask = Ask {
         request: &asked,
-        canonical: None,
+        worked_out: Some(WorkedOut::of(&asked)),
         raw: &raw,
         query,
         headers: &headers,

@@ -24,6 +24,7 @@ impl Dialect for Embeddings {
             .clamp(1, DIMENSIONS_MAX);
         let as_text = ask.encoding_format.as_deref() == Some("base64");
         let item = |(index, text): (usize, String)| {
+            let text = if script.alike { "" } else { &*text };
             let vector = vector(Digest::of(text.as_bytes()).seed(), dimensions);
             let embedding = if as_text {
                 json!(base64(&vector))

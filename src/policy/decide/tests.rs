@@ -32,12 +32,20 @@ fn plain() -> CachePlan {
         }),
         terms: Terms {
             age_millis_max: Some(3_600_000),
+            nearness_min: Some(9_200),
         },
-        similarity_min: Some(9_200),
         namespace: "".into(),
         user: None,
         on_abandon: OnAbandon::Finish,
         declined: vec![],
+    }
+}
+
+/// The terms of [`plain`] with another bar.
+fn near(nearness_min: Option<u16>) -> Terms {
+    Terms {
+        nearness_min,
+        ..plain().terms
     }
 }
 
@@ -59,7 +67,7 @@ fn each_wish_has_its_effect() {
                 look: false,
                 join: false,
                 refresh: true,
-                similarity_min: None,
+                terms: near(None),
                 ..plain()
             }),
         ),
@@ -88,6 +96,7 @@ fn each_wish_has_its_effect() {
             Plan::Cache(CachePlan {
                 terms: Terms {
                     age_millis_max: Some(60_000),
+                    ..plain().terms
                 },
                 ..plain()
             }),
@@ -129,7 +138,7 @@ fn each_wish_has_its_effect() {
             "a higher threshold",
             wish(|w| w.similarity_min = Some(9_700)),
             Plan::Cache(CachePlan {
-                similarity_min: Some(9_700),
+                terms: near(Some(9_700)),
                 ..plain()
             }),
         ),
@@ -145,7 +154,7 @@ fn each_wish_has_its_effect() {
             "the highest threshold is exact",
             wish(|w| w.similarity_min = Some(10_000)),
             Plan::Cache(CachePlan {
-                similarity_min: None,
+                terms: near(None),
                 ..plain()
             }),
         ),
@@ -153,7 +162,7 @@ fn each_wish_has_its_effect() {
             "exact",
             wish(|w| w.reach = Some(Exact)),
             Plan::Cache(CachePlan {
-                similarity_min: None,
+                terms: near(None),
                 ..plain()
             }),
         ),
@@ -245,7 +254,7 @@ fn each_policy_has_its_effect() {
             impersonal,
             wish(|w| w.reach = Some(Exact)),
             Plan::Cache(CachePlan {
-                similarity_min: None,
+                terms: near(None),
                 ..plain()
             }),
         ),
@@ -262,7 +271,7 @@ fn each_policy_has_its_effect() {
             impersonal,
             wish(|w| w.reach = Some(Semantic)),
             Plan::Cache(CachePlan {
-                similarity_min: None,
+                terms: near(None),
                 declined: vec![R::LooserReach],
                 ..plain()
             }),
@@ -273,7 +282,7 @@ fn each_policy_has_its_effect() {
             impersonal,
             nothing(),
             Plan::Cache(CachePlan {
-                similarity_min: Some(9_900),
+                terms: near(Some(9_900)),
                 ..plain()
             }),
         ),
@@ -334,7 +343,7 @@ fn each_policy_has_its_effect() {
             personal,
             nothing(),
             Plan::Cache(CachePlan {
-                similarity_min: None,
+                terms: near(None),
                 declined: vec![R::PersonalNoUser],
                 ..plain()
             }),
@@ -442,7 +451,6 @@ fn check(policy: &Policy, facts: &Facts<'_>, wishes: &Directives, plan: &Plan) {
         join,
         keep,
         terms,
-        similarity_min,
         user,
         refresh,
         ..
@@ -482,7 +490,7 @@ fn check(policy: &Policy, facts: &Facts<'_>, wishes: &Directives, plan: &Plan) {
         "{}",
         what()
     );
-    if let Some(bar) = similarity_min {
+    if let Some(bar) = &terms.nearness_min {
         assert!((9_200..10_000).contains(bar), "{}", what());
         assert!(
             wishes.similarity_min.is_none_or(|asked| *bar >= asked),

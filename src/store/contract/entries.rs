@@ -44,6 +44,7 @@ fn put(number: u64) -> Put {
         key: key(number),
         stamp,
         bytes: Bytes::from(format!("\u{1}\0answer {number}")),
+        point: None,
     }
 }
 

@@ -11,12 +11,14 @@
 pub mod entries;
 pub mod installation;
 pub mod ledger;
+pub mod vectors;
 
 use super::Stores;
 
 /// Runs every part. Each uses names of its own, so that they do not meet.
 pub async fn all(stores: &Stores) {
     entries::all(&*stores.entries).await;
+    vectors::all(stores).await;
     ledger::all(&*stores.ledger).await;
     installation::all(&*stores.installation).await;
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use fgy_cluster::Key;
-use sqlx::sqlite::{SqliteRow, SqliteTransaction};
+use sqlx::query::QueryScalar;
+use sqlx::sqlite::{SqliteArguments, SqliteRow, SqliteTransaction};
 use sqlx::{QueryBuilder, Row, Sqlite as Driver};
 
 use super::{Sqlite, column, fault, millis};
@@ -30,12 +31,14 @@ const PUT: &str = "INSERT INTO entries (key, tenant, agent, model, namespace, po
 
 const TOUCH: &str = "UPDATE entries SET last_used = ?2 WHERE key = ?1 AND last_used < ?2";
 
+// Which ones are gone is told, since their points in memory go with them.
 const FORGET_EXPIRED: &str = "DELETE FROM entries WHERE rowid IN \
-    (SELECT rowid FROM entries WHERE until <= ?1 ORDER BY until LIMIT ?2)";
+    (SELECT rowid FROM entries WHERE until <= ?1 ORDER BY until LIMIT ?2) RETURNING key";
 
 const TRIM: &str = "DELETE FROM entries WHERE rowid IN \
     (SELECT rowid FROM entries WHERE policy = ?1 AND tenant = ?2 ORDER BY last_used LIMIT \
-    max(0, min(?4, (SELECT count(*) FROM entries WHERE policy = ?1 AND tenant = ?2) - ?3)))";
+    max(0, min(?4, (SELECT count(*) FROM entries WHERE policy = ?1 AND tenant = ?2) - ?3))) \
+    RETURNING key";
 
 impl Entries for Sqlite {
     fn get(&self, key: Key, now: Millis) -> Reply<'_, Option<Stored>> {
@@ -72,12 +75,13 @@ impl Entries for Sqlite {
         Box::pin(async move {
             let mut writer = self.writer().await?;
             let mut all = self.begin(&mut writer).await?;
-            for put in puts {
-                insert(&mut all, put)
-                    .await
-                    .map_err(|error| self.fault(error))?;
+            for put in &puts {
+                self.insert(&mut all, put).await?;
             }
-            all.commit().await.map_err(|error| self.fault(error))
+            all.commit().await.map_err(|error| self.fault(error))?;
+            // Before the writer is let go, so that nobody's deletion comes in between.
+            puts.iter().for_each(|put| self.index_put(put));
+            Ok(())
         })
     }
 
@@ -116,41 +120,56 @@ impl Entries for Sqlite {
                 "DELETE FROM entries WHERE rowid IN (SELECT rowid FROM entries WHERE TRUE",
             );
             conditions(&mut query, &scope);
-            query.push(" LIMIT ").push_bind(i64::from(limit)).push(")");
-            let mut writer = self.writer().await?;
-            let done = query.build().execute(&mut *writer).await;
-            done.map(|done| done.rows_affected())
-                .map_err(|error| self.fault(error))
+            query.push(" LIMIT ").push_bind(i64::from(limit));
+            query.push(") RETURNING key");
+            self.remove(query.build_query_scalar()).await
         })
     }
 
     fn forget_expired(&self, now: Millis, limit: u32) -> Reply<'_, u64> {
         Box::pin(async move {
-            let query = sqlx::query(FORGET_EXPIRED)
+            let query = sqlx::query_scalar(FORGET_EXPIRED)
                 .bind(column(now.0))
                 .bind(i64::from(limit));
-            let done = query.execute(&mut *self.writer().await?).await;
-            done.map(|done| done.rows_affected())
-                .map_err(|error| self.fault(error))
+            self.remove(query).await
         })
     }
 
     fn trim(&self, policy: Name, tenant: TenantId, keep_max: u64, limit: u32) -> Reply<'_, u64> {
         Box::pin(async move {
-            let query = sqlx::query(TRIM)
+            let query = sqlx::query_scalar(TRIM)
                 .bind(policy.to_string())
                 .bind(tenant.to_string())
                 .bind(column(keep_max))
                 .bind(i64::from(limit));
-            let done = query.execute(&mut *self.writer().await?).await;
-            done.map(|done| done.rows_affected())
-                .map_err(|error| self.fault(error))
+            self.remove(query).await
         })
     }
 }
 
 impl Sqlite {
+    /// Runs a deletion and removes the points of what it tells to be gone; how many those are.
+    async fn remove(&self, query: Deletion<'_>) -> Result<u64, Error> {
+        let mut writer = self.writer().await?;
+        let gone = query.fetch_all(&mut *writer).await;
+        let gone = gone.map_err(|error| self.fault(error))?;
+        let keys: Vec<Key> = gone
+            .iter()
+            .filter_map(|key| key.as_slice().try_into().ok().map(Key))
+            .collect();
+        self.index.remove(&keys);
+        Ok(gone.len() as u64)
+    }
+
     fn stored(&self, row: &SqliteRow) -> Result<(Key, Stored), Error> {
+        let (key, stamp) = self.stamp(row)?;
+        let bytes = row.try_get::<Vec<u8>, _>(10);
+        let bytes = Bytes::from(bytes.map_err(|error| self.fault(error))?);
+        Ok((key, Stored { stamp, bytes }))
+    }
+
+    /// A key and its stamp, from a row that begins with them.
+    pub(super) fn stamp(&self, row: &SqliteRow) -> Result<(Key, Stamp), Error> {
         let damaged = || fault::damaged(&self.path, "a key has not 32 bytes");
         let read = || -> Result<_, sqlx::Error> {
             let key = <[u8; 32]>::try_from(row.try_get::<&[u8], _>(0)?);
@@ -169,17 +188,32 @@ impl Sqlite {
                 began: millis(row.try_get(8)?),
                 until: millis(row.try_get(9)?),
             };
-            let bytes = Bytes::from(row.try_get::<Vec<u8>, _>(10)?);
-            Ok(Some((Key(key), Stored { stamp, bytes })))
+            Ok(Some((Key(key), stamp)))
         };
         read()
             .map_err(|error| self.fault(error))?
             .ok_or_else(damaged)
     }
+
+    /// Writes an answer, and its point if it was the later one. (The trigger `entries_replaced` took
+    /// an earlier answer's point away.)
+    async fn insert(&self, all: &mut SqliteTransaction<'_>, put: &Put) -> Result<(), Error> {
+        let done = insert(all, put).await.map_err(|error| self.fault(error))?;
+        match &put.point {
+            Some(point) if done > 0 => self.insert_point(all, put.key, point).await,
+            _ => Ok(()),
+        }
+    }
 }
 
-async fn insert(all: &mut SqliteTransaction<'_>, put: Put) -> Result<(), sqlx::Error> {
-    let Put { key, stamp, bytes } = put;
+/// A deletion that tells the keys it removed.
+type Deletion<'q> = QueryScalar<'q, Driver, Vec<u8>, SqliteArguments>;
+
+/// How many rows it wrote: none where an answer that began later is there.
+async fn insert(all: &mut SqliteTransaction<'_>, put: &Put) -> Result<u64, sqlx::Error> {
+    let Put {
+        key, stamp, bytes, ..
+    } = put;
     let Stamp {
         tenant,
         agent,
@@ -199,11 +233,12 @@ async fn insert(all: &mut SqliteTransaction<'_>, put: Put) -> Result<(), sqlx::E
         .bind(namespace.to_string())
         .bind(policy.to_string())
         .bind(source.0.to_vec())
-        .bind(column(epoch))
+        .bind(column(*epoch))
         .bind(column(began.0))
         .bind(column(until.0))
-        .bind(Vec::from(bytes));
-    query.execute(&mut **all).await.map(drop)
+        .bind(bytes.to_vec());
+    let done = query.execute(&mut **all).await?;
+    Ok(done.rows_affected())
 }
 
 /// One condition for each part of the scope that is set; the text depends on nothing else.

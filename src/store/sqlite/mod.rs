@@ -6,6 +6,7 @@
 mod entries;
 mod fault;
 mod ledger;
+mod vectors;
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io;
@@ -20,6 +21,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, Sqlite as Driver, Transaction};
 
+use super::index::Index;
 use super::{Error, Installation, Reply, Settings};
 use crate::answer::stamp::Millis;
 
@@ -33,6 +35,10 @@ pub(super) struct Sqlite {
     path: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
+    /// The points of its answers, in memory. Changed while the writer is held, so that both change
+    /// in the same order.
+    index: Index,
+    loading: vectors::Loading,
 }
 
 impl Sqlite {
@@ -47,6 +53,8 @@ impl Sqlite {
             path: path.to_owned(),
             writer,
             readers,
+            index: Index::new(settings.points_bytes_max),
+            loading: vectors::Loading::default(),
         })
     }
 
