@@ -71,6 +71,49 @@ async fn a_postgres_store_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn an_embedded_store_holds_all_its_points() {
+    let folder = TempDir::new().unwrap();
+    let stores = open_at(&folder.path().join("fgy.db")).await.unwrap();
+    for held in 1..=3_u8 {
+        let key = Key([held; 32]);
+        let stamp = Stamp {
+            tenant: "acme".into(),
+            agent: "".into(),
+            model: "gpt-4o".into(),
+            namespace: "".into(),
+            policy: "".into(),
+            source: key,
+            epoch: 1,
+            began: Millis(1),
+            until: Millis(9),
+        };
+        let point = Point {
+            space: Space([1; 32]),
+            key,
+            model: ModelKey {
+                name: "mini".into(),
+                revision: "".into(),
+                dimensions: 2,
+            },
+            vector: vec![1.0, 0.0],
+            stamp: stamp.clone(),
+            fingerprint: Vec::new(),
+            message: String::new(),
+        };
+        let put = Put {
+            key,
+            stamp,
+            bytes: Bytes::from_static(b"\x01\0answer"),
+            point: Some(Arc::new(point)),
+        };
+        stores.entries.put(vec![put]).await.unwrap();
+        let now = stores.vectors.held();
+        assert_eq!(now.points, u64::from(held));
+        assert!(now.bytes > 0);
+    }
+}
+
+#[tokio::test]
 async fn what_was_kept_is_there_after_a_restart() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("fgy.db");
