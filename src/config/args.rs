@@ -67,7 +67,7 @@ variables! {
     admin_read_token "FGY_ADMIN_READ_TOKEN" "SECRET";
     /// The node's folder [./fgy-data]
     data "FGY_DATA" "FOLDER";
-    /// sqlite:PATH or postgres://... [in the folder]
+    /// sqlite:PATH, postgres://...
     store "FGY_STORE" "URL";
     /// The default provider [OpenAI]
     upstream "FGY_UPSTREAM" "URL";

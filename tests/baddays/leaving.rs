@@ -21,8 +21,13 @@ async fn the_probes_say_what_they_should() {
     assert_eq!(ready.status, 200);
     let body = ready.json();
     assert_eq!(body["ready"], true);
-    assert!(["ready", "loading", "off"].contains(&body["semantic"].as_str().unwrap()));
-    assert_eq!(body["degraded"], serde_json::json!([]));
+    // The model may not be here, or not yet: then nothing else is amiss.
+    let degraded = match body["semantic"].as_str() {
+        Some("ready") => serde_json::json!([]),
+        Some("loading" | "off") => serde_json::json!(["semantic"]),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(body["degraded"], degraded);
 }
 
 async fn a_signal_lets_the_stream_finish(signal: &str) {
