@@ -40,12 +40,7 @@ pub(super) const X_FGY_PROVIDER_REQUEST_ID: HeaderName =
 pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Box<Settlement>) -> Response {
     let mut headers = HeaderMap::with_capacity(16);
     let mut texts = Texts::default();
-    headers.insert(X_FGY_NODE, edge.node.clone());
-    headers.extend(
-        texts
-            .request_id(edge, bill.id())
-            .map(|id| (X_REQUEST_ID, id)),
-    );
+    texts.name(&mut headers, edge, bill.id());
     origin_headers(&mut headers, &mut texts, (edge, bill.opening().at), &reply);
     provider_headers(&mut headers, &reply.aside);
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
@@ -81,9 +76,7 @@ pub(super) async fn response(edge: &Edge, mut reply: Reply, mut bill: Box<Settle
 
 /// Names the node and the ledger line, so that any node finds it.
 pub(super) fn name(headers: &mut HeaderMap, edge: &Edge, id: LineId) {
-    headers.insert(X_FGY_NODE, edge.node.clone());
-    let id = Texts::default().request_id(edge, id);
-    headers.extend(id.map(|id| (X_REQUEST_ID, id)));
+    Texts::default().name(headers, edge, id);
 }
 
 /// Header values written one behind the other into one buffer that they share: a reply has several
@@ -107,11 +100,12 @@ impl Texts {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    fn request_id(&mut self, edge: &Edge, id: LineId) -> Option<HeaderValue> {
+    fn name(&mut self, headers: &mut HeaderMap, edge: &Edge, id: LineId) {
+        headers.insert(X_FGY_NODE, edge.node.clone());
         self.0.extend_from_slice(edge.node.as_bytes());
         self.push(".");
         self.0.extend_from_slice(&id.text());
-        self.value()
+        headers.extend(self.value().map(|id| (X_REQUEST_ID, id)));
     }
 
     /// RFC 9211: whether the answer came from here, and if not, why the request went forward.

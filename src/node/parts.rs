@@ -109,7 +109,8 @@ impl Parts {
             },
         ));
         let providers = providers(settings)?;
-        let embedder = embedder(settings, &prices(settings)?)?;
+        let prices = prices(settings)?;
+        let embedder = embedder(settings, &prices)?;
         let filler = Arc::new(Filler::new(
             Memory::new(memory_limits(limits)),
             (stores.entries.clone(), keep.clone()),
@@ -130,7 +131,7 @@ impl Parts {
         let settler = Arc::new(Settler {
             node: me.clone(),
             journal: journal.clone(),
-            prices: arc_swap::ArcSwap::from_pointee(prices(settings)?),
+            prices: arc_swap::ArcSwap::from_pointee(prices),
             metrics: Arc::new(Metrics::default()),
             access_log: match settings.access_log {
                 AccessLog::Sampled => settle::AccessLog::Sampled,

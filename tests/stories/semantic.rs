@@ -9,7 +9,7 @@ use fgy::config::{Auth, Provider, ProviderKind};
 use fgy::semantic::guard::Cause;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Ask, CHAT, World, chat, streamed};
+use crate::support::{Answer, Ask, CHAT, Draws, World, chat, streamed};
 
 /// Guards read words, and here words are to mean nothing: a policy whose guard asks for nothing.
 fn unguarded(name: &str, rest: &str) -> String {
@@ -151,22 +151,12 @@ type Place = [usize; 11];
 /// tools, formats, temperatures, pictures.
 const SIZES: Place = [3, 3, 2, 3, 2, 3, 2, 2, 2, 2, 2];
 
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, limit: usize) -> usize {
-        let drawn = self.0.wrapping_mul(6_364_136_223_846_793_005);
-        self.0 = drawn.wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
-    }
-
-    /// A place that is the usual one in most respects, so that many questions meet.
-    fn place(&mut self) -> Place {
-        SIZES.map(|size| {
-            let at = self.below(size * 4);
-            if at < size { at } else { 0 }
-        })
-    }
+/// A place that is the usual one in most respects, so that many questions meet.
+fn place(draws: &mut Draws) -> Place {
+    SIZES.map(|size| {
+        let at = draws.below(size * 4);
+        if at < size { at } else { 0 }
+    })
 }
 
 fn asked(world: &World, keys: &[String], place: Place, n: usize) -> Ask {
@@ -260,7 +250,7 @@ async fn no_two_places_meet(store: Option<String>, questions: usize) {
             world.administer("POST", "/purge", purge).await;
             made.retain(|place, _| place[0] != tenant);
         }
-        let place = draws.place();
+        let place = place(&mut draws);
         let answer = asked(&world, &keys, place, n).send().await;
         let place = effective(place);
         if place[1] == 2 && place[3] == 0 {

@@ -6,24 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Ask, CHAT, World, chat, eventually, now_micros, with};
-
-/// A small generator with a seed of its own, printed, so that a failure can be told again.
-struct Draws(u64);
-
-impl Draws {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
-    }
-
-    fn one_of<'a>(&mut self, list: &[&'a str]) -> &'a str {
-        list[self.below(list.len())]
-    }
-}
+use crate::support::{Ask, CHAT, Draws, World, chat, eventually, now_micros, with};
 
 /// Whatever they say about themselves, callers never have each other's answers: an answer heard
 /// once by one partition is never heard by another.

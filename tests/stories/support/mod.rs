@@ -229,6 +229,23 @@ pub(crate) fn this_month() -> String {
     texts.find(holds).expect("a month")
 }
 
+/// A small generator with a seed of its own, printed, so that a failure can be told again.
+pub(crate) struct Draws(pub(crate) u64);
+
+impl Draws {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    pub(crate) fn one_of<'a>(&mut self, list: &[&'a str]) -> &'a str {
+        list[self.below(list.len())]
+    }
+}
+
 /// A chat request with one user message.
 pub(crate) fn chat(prompt: &str) -> Value {
     json!({
