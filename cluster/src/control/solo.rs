@@ -8,35 +8,22 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::shown::{Published, Shown};
 use super::{ControlError, State};
+use crate::rings::Rings;
 
 /// More than any registry within its own limits needs; a file above it is not ours.
 const SNAPSHOT_BYTES_MAX: usize = 256 << 20;
 
 pub(super) struct Solo<S> {
     path: PathBuf,
-    published: ArcSwap<Published<S>>,
+    shown: Arc<Shown<S>>,
     turn: Arc<Mutex<()>>,
     /// How the file to be written is opened: a field, so that a test can hand in a full disk.
     create: fn(&Path) -> io::Result<File>,
-}
-
-pub(super) struct Published<S> {
-    pub(super) index: u64,
-    pub(super) state: Arc<S>,
-}
-
-impl<S> Clone for Published<S> {
-    fn clone(&self) -> Self {
-        Self {
-            index: self.index,
-            state: Arc::clone(&self.state),
-        }
-    }
 }
 
 /// Read first, alone: the rest of a newer file may look like nothing this program knows.
@@ -64,7 +51,11 @@ impl<S: State> Solo<S> {
         };
         Ok(Self {
             path,
-            published: ArcSwap::from_pointee(published),
+            shown: Arc::new(Shown::new(
+                published.index,
+                published.state,
+                Rings::default(),
+            )),
             turn: Arc::default(),
             create: create_private,
         })
@@ -75,17 +66,14 @@ impl<S: State> Solo<S> {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    pub(super) fn look(&self) -> arc_swap::Guard<Arc<Published<S>>> {
-        self.published.load()
-    }
-
-    pub(super) fn published(&self) -> Published<S> {
-        Published::clone(&self.published.load())
+    /// What readers see.
+    pub(super) fn shown(&self) -> &Arc<Shown<S>> {
+        &self.shown
     }
 
     /// Called by one thread at a time: the one whose turn it is.
     pub(super) fn apply(&self, command: S::Command) -> Result<(u64, S::Outcome), ControlError> {
-        let before = self.published();
+        let before = self.shown.published();
         let index = before.index + 1;
         let mut state = S::clone(&before.state);
         let outcome = state.apply(index, command);
@@ -93,10 +81,7 @@ impl<S: State> Solo<S> {
             .map_err(|error| ControlError::Refused(self.path.clone(), error))?;
         // From here on a restart would find the new state, so memory has to show it as well,
         // whatever becomes of the folder's own flush.
-        self.published.store(Arc::new(Published {
-            index,
-            state: Arc::new(state),
-        }));
+        self.shown.show(index, Arc::new(state));
         sync_folder(&self.path).map_err(|error| ControlError::Unsure(self.path.clone(), error))?;
         Ok((index, outcome))
     }

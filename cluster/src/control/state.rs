@@ -14,8 +14,9 @@ pub trait State: Serialize + DeserializeOwned + Clone + Default + Send + Sync + 
     /// What may be proposed. Append-only: a command once released is understood for ever.
     type Command: Serialize + DeserializeOwned + Send + 'static;
 
-    /// What a command came to, refusals included.
-    type Outcome: Send + 'static;
+    /// What a command came to, refusals included. It is told to the node that proposed, and kept
+    /// for a while, so it travels in the same evolvable form as commands do.
+    type Outcome: Serialize + DeserializeOwned + Send + 'static;
 
     /// Applies the command that stands at `index` in the order: deterministic, total, without
     /// effects. A refused command leaves `self` as it was.

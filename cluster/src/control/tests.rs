@@ -5,7 +5,6 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -208,9 +207,7 @@ async fn a_full_disk_refuses_the_command_and_changes_nothing() {
     let solo = Solo::<Tally>::open(folder.file())
         .unwrap()
         .with_create(full);
-    let control = Control {
-        solo: Arc::new(solo),
-    };
+    let control = Control::from_solo(solo);
     let error = control.propose(5).await.unwrap_err();
     assert!(
         matches!(&error, ControlError::Refused(_, e) if e.kind() == io::ErrorKind::StorageFull)
