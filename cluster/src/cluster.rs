@@ -1,21 +1,90 @@
 //! The handle to the cluster: a node alone is a ring of one and runs the same code. It holds the
 //! parts together; what they do is written in them.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
 use crate::budget::Budget;
-use crate::fill::{Fill, Terms};
-use crate::flight::{FlightLimits, Flights};
+use crate::control::{Control, State};
+use crate::fetch::{Join, Want};
+use crate::fill::{BoxFuture, Fill, Terms};
+use crate::flight::{FlightLimits, Flights, Freshness};
+use crate::health::{Health, HealthStats};
 use crate::key::Key;
-use crate::node::{Member, NodeId};
-use crate::ring::Ring;
+use crate::mask::{Event, Mask, Reason};
+use crate::node::{Member, NodeId, Phase};
+use crate::peer::{Hearing, PeerError, PeerStats, Peers, Room};
+use crate::placement::{Placement, Route};
+use crate::rates::Rates;
+use crate::rings::{RingConfig, Rings};
 use crate::stats::Stats;
 use crate::sync::Arc;
 use crate::tape::Tape;
 use crate::tasks::Tasks;
+use crate::view::View;
+use crate::wire::{FetchAsk, Frame, LookAsk, Mode, Rank, RingStamp};
+
+/// How long a peer may take to look for what it keeps.
+const LOOKED_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long after a change of the ring the owner before is still asked for what it kept.
+const WARM_WINDOW: Duration = Duration::from_secs(600);
+
+/// Who hears what this crate only carries: one payload in, one out; `None` where there is nothing
+/// to say.
+pub trait Desk: Send + Sync + 'static {
+    /// Answers a peer.
+    fn hear<'a>(&'a self, from: NodeId, payload: Bytes) -> BoxFuture<'a, Option<Bytes>>;
+}
+
+impl<S: State> Desk for Control<S> {
+    fn hear<'a>(&'a self, from: NodeId, payload: Bytes) -> BoxFuture<'a, Option<Bytes>> {
+        Box::pin(async move { Some(Control::hear(self, from, payload).await) })
+    }
+}
+
+/// The desks of this node.
+#[derive(Default)]
+pub struct Desks {
+    /// What is agreed on.
+    pub control: Option<Box<dyn Desk>>,
+    /// What the application asks of itself on other nodes.
+    pub application: Option<Box<dyn Desk>>,
+}
+
+/// What a node with peers is made of besides what a lone one is.
+pub struct Company {
+    /// The way to the others.
+    pub peers: Arc<Peers>,
+    /// Who is seen.
+    pub view: watch::Receiver<std::sync::Arc<View>>,
+    /// The agreed ring.
+    pub rings: watch::Receiver<std::sync::Arc<Rings>>,
+    /// Who hears what is only carried.
+    pub desks: Desks,
+    /// Whether this node may serve what is kept: one that may not is no owner for others either.
+    pub may_serve: Box<dyn Fn() -> bool + Send + Sync>,
+}
 
 /// This node's end of the cluster.
 pub struct Cluster {
     me: NodeId,
-    ring: Ring,
+    pub(crate) placement: ArcSwap<Placement>,
+    peers: Option<Arc<Peers>>,
+    view: Option<watch::Receiver<std::sync::Arc<View>>>,
+    rings: Option<watch::Receiver<std::sync::Arc<Rings>>>,
+    mask: Arc<Mask>,
+    health: Option<Health>,
+    pub(crate) desks: Desks,
+    may_serve: Box<dyn Fn() -> bool + Send + Sync>,
+    phase: watch::Sender<Phase>,
     budget: Budget,
     pub(crate) fill: std::sync::Arc<dyn Fill>,
     /// Flights of keys that this node owns.
@@ -23,6 +92,7 @@ pub struct Cluster {
     /// Flights that this node leads for its own callers and owns nothing of. Apart, because a
     /// forwarded ask may only ever wait on the first table: so no two nodes wait on each other.
     pub(crate) asked: Arc<Flights>,
+    pub(crate) rates: Rates,
     pub(crate) tasks: Tasks,
     pub(crate) stats: Stats,
 }
@@ -36,20 +106,87 @@ impl Cluster {
         budget: Budget,
         tasks: Tasks,
     ) -> Cluster {
-        let myself = Member {
-            id: me.clone(),
-            zone: "".into(),
-            weight: Member::WEIGHT,
+        let alone = Rings {
+            current: RingConfig {
+                epoch: 0,
+                members: vec![Member {
+                    id: me.clone(),
+                    region: "".into(),
+                    zone: "".into(),
+                    weight: Member::WEIGHT,
+                }],
+            },
+            previous: None,
         };
         Cluster {
             me,
-            ring: Ring::of([myself]),
+            placement: ArcSwap::from_pointee(Placement::of(&alone)),
+            peers: None,
+            view: None,
+            rings: None,
+            mask: Arc::new(Mask::of(&View::default(), Instant::now())),
+            health: None,
+            desks: Desks::default(),
+            may_serve: Box::new(|| true),
+            phase: watch::Sender::new(Phase::Ready),
             fill,
             owned: Arc::new(Flights::new(limits, budget.clone())),
             asked: Arc::new(Flights::new(limits, budget.clone())),
+            rates: Rates::default(),
             budget,
             tasks,
             stats: Stats::default(),
+        }
+    }
+
+    /// A node among others. It answers its peers once it [listens](Cluster::listen).
+    pub fn join(
+        me: NodeId,
+        fill: std::sync::Arc<dyn Fill>,
+        limits: FlightLimits,
+        budget: Budget,
+        tasks: Tasks,
+        company: Company,
+    ) -> Arc<Cluster> {
+        let placement = Placement::of(&company.rings.borrow());
+        let mask = Arc::new(Mask::of(&company.view.borrow(), Instant::now()));
+        let health = Health::start(
+            me.clone(),
+            company.view.clone(),
+            company.peers.clone(),
+            mask.clone(),
+            // The lease looks at the clock itself.
+            |_| {},
+            &tasks,
+        );
+        let cluster = Arc::new(Cluster {
+            placement: ArcSwap::from_pointee(placement),
+            peers: Some(company.peers),
+            view: Some(company.view),
+            rings: Some(company.rings),
+            mask,
+            health: Some(health),
+            desks: company.desks,
+            may_serve: company.may_serve,
+            phase: watch::Sender::new(Phase::Joining),
+            ..Cluster::solo(me, fill, limits, budget, tasks)
+        });
+        let following = cluster.clone();
+        let stop = cluster.tasks.stopping();
+        cluster.tasks.spawn("placement", async move {
+            stop.run_until_cancelled(following.follow_rings()).await;
+        });
+        cluster
+    }
+
+    /// Begins to answer peers; the address really bound.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or this node was made without peers.
+    pub async fn listen(self: &Arc<Self>) -> io::Result<SocketAddr> {
+        match &self.peers {
+            Some(peers) => peers.listen(self.clone()).await,
+            None => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -58,14 +195,130 @@ impl Cluster {
         &self.me
     }
 
-    /// The node that owns a key.
-    pub fn owner(&self, key: &Key) -> NodeId {
-        self.ring.owner(key, |_| true).unwrap_or(&self.me).clone()
+    /// How far this node says it is. One that may not serve owns nothing for now.
+    pub fn phase(&self) -> Phase {
+        match *self.phase.borrow() {
+            Phase::Ready if !(self.may_serve)() => Phase::Joining,
+            phase => phase,
+        }
     }
 
-    /// Kept answers, in the order of the keys: one look at each owner, never a flight.
+    pub(crate) fn may_serve(&self) -> bool {
+        (self.may_serve)()
+    }
+
+    /// Says how far this node is.
+    pub fn set_phase(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// The node that owns a key.
+    pub fn owner(&self, key: &Key) -> NodeId {
+        let placement = self.placement.load();
+        placement.owner(key).unwrap_or(&self.me).clone()
+    }
+
+    /// The agreed ring's number and digest.
+    pub fn ring(&self) -> (u64, [u8; 16]) {
+        let stamp = self.ring_stamp();
+        (stamp.epoch, stamp.digest)
+    }
+
+    /// Kept answers, in the order of the keys: one look at each owner, never a flight. What an
+    /// owner cannot be asked for is looked for here: the store may be shared.
     pub async fn look(&self, keys: &[Key], terms: &Terms) -> Vec<Option<Tape>> {
-        self.fill.look(keys, terms).await
+        let mut shares: BTreeMap<Option<NodeId>, Vec<usize>> = BTreeMap::new();
+        for (i, key) in keys.iter().enumerate() {
+            let owner = match self.route(key) {
+                Route::Here => None,
+                Route::There(owner) => Some(owner),
+            };
+            shares.entry(owner).or_default().push(i);
+        }
+        let looks = shares.into_iter().map(|(owner, share)| async move {
+            let asked: Vec<Key> = share.iter().map(|i| keys[*i]).collect();
+            let found = match &owner {
+                Some(owner) => self.look_there(owner, &asked, terms).await,
+                None => None,
+            };
+            let found = match found {
+                Some(found) => found,
+                None => self.fill.look(&asked, terms).await,
+            };
+            (share, found)
+        });
+        let mut answers = vec![None; keys.len()];
+        for (share, found) in futures_util::future::join_all(looks).await {
+            for (i, tape) in share.into_iter().zip(found) {
+                answers[i] = tape;
+            }
+        }
+        answers
+    }
+
+    /// What a peer keeps of these; `None` where it could not be asked.
+    async fn look_there(
+        &self,
+        owner: &NodeId,
+        keys: &[Key],
+        terms: &Terms,
+    ) -> Option<Vec<Option<Tape>>> {
+        let ask = Frame::Look(LookAsk {
+            keys: keys.to_vec(),
+            terms: *terms,
+            ring: self.ring_stamp(),
+        });
+        let hearing = self.call(owner, Room::Look, vec![ask], LOOKED_WITHIN).await;
+        let heard = match hearing {
+            Ok(hearing) => self.hear_looked(hearing, keys.len()).await,
+            Err(error) => Err(error),
+        };
+        heard
+            .inspect_err(|error| self.found_out(owner, error.event()))
+            .ok()
+    }
+
+    async fn hear_looked(
+        &self,
+        mut hearing: Hearing,
+        count: usize,
+    ) -> Result<Vec<Option<Tape>>, PeerError> {
+        let mut found = Vec::with_capacity(count);
+        let mut frames = Vec::new();
+        while found.len() < count {
+            match hearing.next(LOOKED_WITHIN).await? {
+                Some(Frame::Absent) => found.push(None),
+                Some(Frame::Head(heading)) => frames.push(heading.frame),
+                Some(Frame::Chunk(frame)) => frames.push(frame),
+                Some(Frame::End) => found.push(Some(Tape::finished(std::mem::take(&mut frames)))),
+                _ => return Err(PeerError::Protocol),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks a desk of the application on another node.
+    ///
+    /// # Errors
+    /// The peer could not be asked, or had nothing to say ([`PeerError::Protocol`]).
+    pub async fn ask(
+        &self,
+        to: &NodeId,
+        payload: Bytes,
+        patience: Duration,
+    ) -> Result<Bytes, PeerError> {
+        let mut hearing = self
+            .call(to, Room::Ask, vec![Frame::Payload(payload)], patience)
+            .await?;
+        match hearing.next(patience).await? {
+            Some(Frame::Payload(payload)) => Ok(payload),
+            _ => Err(PeerError::Protocol),
+        }
+    }
+
+    /// What happened between this node and its peers; none on a lone node.
+    pub fn peers(&self) -> Option<&PeerStats> {
+        self.peers.as_ref().map(|peers| peers.stats())
     }
 
     /// Flights in the air.
@@ -81,5 +334,111 @@ impl Cluster {
     /// What has happened so far.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// Who is seen now; on a lone node nobody.
+    pub fn view(&self) -> std::sync::Arc<View> {
+        let view = self.view.as_ref();
+        view.map(|view| view.borrow().clone()).unwrap_or_default()
+    }
+
+    /// Who is to answer for a key now.
+    pub(crate) fn route(&self, key: &Key) -> Route {
+        let placement = self.placement.load();
+        placement.route(key, &self.me, |id| self.mask.usable(id))
+    }
+
+    /// Who owned a key before this node did, if it can be asked.
+    pub(crate) fn owner_before(&self, key: &Key) -> Option<NodeId> {
+        let placement = self.placement.load();
+        let before = placement.owner_before(key, &self.me)?;
+        self.mask.usable(before).then(|| before.clone())
+    }
+
+    /// An ask as its owner hears it. The secret goes beside it.
+    pub(crate) fn fetch_frame(&self, want: &Want, freshness: Freshness, mode: Mode) -> Frame {
+        Frame::Fetch(FetchAsk {
+            key: want.key,
+            terms: want.terms,
+            freshness,
+            alone: want.join == Join::Alone,
+            credential: want.credential,
+            wish: want.wish,
+            patience_millis: want.patience.as_millis() as u64,
+            rank: Rank::Home,
+            mode,
+            ring: self.ring_stamp(),
+            trace: [0; 16],
+            job: want.job.clone(),
+        })
+    }
+
+    pub(crate) fn ring_stamp(&self) -> RingStamp {
+        self.placement.load().stamp
+    }
+
+    pub(crate) async fn call(
+        &self,
+        to: &NodeId,
+        room: Room,
+        ask: Vec<Frame>,
+        patience: Duration,
+    ) -> Result<Hearing, PeerError> {
+        let peers = self.peers.as_ref().ok_or(PeerError::Unknown)?;
+        peers.call(to, room, ask, patience).await
+    }
+
+    /// Something was found out about a peer.
+    pub(crate) fn found_out(&self, peer: &NodeId, event: Event) {
+        self.mask.hear(peer, event, Instant::now());
+    }
+
+    /// Why a peer is not asked now.
+    pub(crate) fn why_masked(&self, peer: &NodeId) -> Option<Reason> {
+        self.mask.why(peer)
+    }
+
+    /// What pinging the others came to; none on a lone node.
+    pub fn health(&self) -> Option<&HealthStats> {
+        self.health.as_ref().map(Health::stats)
+    }
+
+    /// Waits until the ring has come this far, a bounded time.
+    pub(crate) async fn await_ring(&self, epoch: u64, patience: Duration) {
+        let Some(mut rings) = self.rings.clone() else {
+            return;
+        };
+        let come = rings.wait_for(|rings| rings.current.epoch >= epoch);
+        // Too late, or the end of the node: the ask is served as told.
+        let _come = tokio::time::timeout(patience, come).await;
+    }
+
+    async fn follow_rings(&self) {
+        let Some(mut rings) = self.rings.clone() else {
+            return;
+        };
+        let mut warm_until: Option<Instant> = None;
+        loop {
+            let placement = Placement::of(&rings.borrow_and_update());
+            if placement.stamp != self.ring_stamp() {
+                tracing::info!(epoch = placement.stamp.epoch, "the ring has changed");
+                warm_until = Some(Instant::now() + WARM_WINDOW);
+                self.placement.store(std::sync::Arc::new(placement));
+            }
+            let cooled = async {
+                match warm_until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = rings.changed() => if changed.is_err() { return },
+                () = cooled => {
+                    warm_until = None;
+                    let cold = Placement { before: None, ..Placement::clone(&self.placement.load()) };
+                    self.placement.store(std::sync::Arc::new(cold));
+                }
+            }
+        }
     }
 }

@@ -32,6 +32,9 @@ pub enum Fault {
     NoRoom,
     /// Where the answer was coming from went away: before the first byte, or in the middle.
     Lost,
+    /// The node that the answer came from went away in the middle. Whoever has passed nothing on
+    /// may ask again: another node owns the key by then.
+    OwnerLost,
     /// The maker of the answer said no, in its own words.
     Refused(Arc<Refusal>),
 }
@@ -92,6 +95,7 @@ impl Fault {
             Fault::TooSlow => "too-slow",
             Fault::NoRoom => "no-room",
             Fault::Lost => "lost",
+            Fault::OwnerLost => "owner-lost",
             Fault::Refused(_) => "refused",
         }
     }

@@ -2,16 +2,19 @@
 //! function read downward. It never looks inside an answer; whether one will do is the
 //! application's word.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::away::{Away, Told};
 use crate::cluster::Cluster;
 use crate::fault::{Credential, Fault};
 use crate::fill::{Filling, Secret, Terms};
 use crate::flight::{Flights, Freshness, Landing, Seat};
 use crate::key::Key;
 use crate::node::NodeId;
+use crate::placement::Route;
 use crate::sync::Arc;
 use crate::tape::{Frame, Player, Recorder};
 
@@ -74,6 +77,23 @@ pub enum Part {
     Followed,
 }
 
+/// Whose flights an ask may join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Where a caller came in: the key's owner is asked, whoever it is.
+    Entry,
+    /// Where a peer asked, or where nobody else could be: this node is the owner.
+    Owner,
+}
+
+/// A place in a flight, and what became of it.
+struct Boarded {
+    player: Player,
+    part: Part,
+    /// What the owner says of the part, where another node is the owner and this caller leads here.
+    told: Option<Told>,
+}
+
 impl Cluster {
     /// A kept answer, now or not at all.
     pub fn peek(&self, key: &Key, terms: &Terms) -> Option<Fetched> {
@@ -88,22 +108,34 @@ impl Cluster {
         })
     }
 
-    /// An answer, kept or made. Returns once the first frame is in hand: until then nothing has
-    /// been promised to anyone, and every second try is invisible.
-    pub async fn fetch(&self, want: &Want) -> Result<Fetched, Fault> {
-        let mut freshness = Freshness::Any;
+    /// An answer, kept or made, here or at its owner. Returns once the first frame is in hand:
+    /// until then nothing has been promised to anyone, and every second try is invisible.
+    pub async fn fetch(self: &Arc<Self>, want: &Want) -> Result<Fetched, Fault> {
+        self.fetch_at(At::Entry, want, Freshness::Any).await
+    }
+
+    /// The same with this node as the owner. It never asks another.
+    pub(crate) async fn fetch_owned(
+        self: &Arc<Self>,
+        want: &Want,
+        freshness: Freshness,
+    ) -> Result<Fetched, Fault> {
+        self.fetch_at(At::Owner, want, freshness).await
+    }
+
+    async fn fetch_at(
+        self: &Arc<Self>,
+        at: At,
+        want: &Want,
+        mut freshness: Freshness,
+    ) -> Result<Fetched, Fault> {
         let mut abandoned = false;
         for _ in 0..ROUNDS_MAX {
-            let (mut player, part) = self.board(want, freshness)?;
-            let led = part == Part::Led;
-            match first_frame(&mut player, want.patience).await {
+            let mut boarded = self.board(at, want, freshness)?;
+            let led = boarded.part == Part::Led;
+            match first_frame(&mut boarded.player, want.patience).await {
                 Ok(head) if led || self.fill.suits(&head, &want.terms) => {
-                    return Ok(Fetched {
-                        head,
-                        player,
-                        part,
-                        owner: self.owner(&want.key),
-                    });
+                    return Ok(self.fetched(want, head, boarded));
                 }
                 // Good enough for the one who flew, too old or too far for this caller.
                 Ok(_) => freshness = Freshness::Fresh,
@@ -114,58 +146,110 @@ impl Cluster {
             }
             self.stats.again.add();
         }
-        self.fetch_alone(want).await
+        let mut boarded = self.fly_alone(at, want)?;
+        let head = first_frame(&mut boarded.player, want.patience).await?;
+        Ok(self.fetched(want, head, boarded))
     }
 
-    async fn fetch_alone(&self, want: &Want) -> Result<Fetched, Fault> {
-        let (mut player, part) = self.fly_alone(want)?;
-        let head = first_frame(&mut player, want.patience).await?;
-        Ok(Fetched {
+    fn fetched(&self, want: &Want, head: Frame, boarded: Boarded) -> Fetched {
+        let told = boarded.told.as_deref().and_then(OnceLock::get).cloned();
+        let (part, owner) = told.unwrap_or_else(|| (boarded.part, self.owner(&want.key)));
+        Fetched {
             head,
-            player,
+            player: boarded.player,
             part,
-            owner: self.owner(&want.key),
-        })
+            owner,
+        }
     }
 
     /// Takes a seat, and sends the flight off where it is the lead.
-    fn board(&self, want: &Want, freshness: Freshness) -> Result<(Player, Part), Fault> {
-        match want.join {
-            Join::Owned => self.take_seat(&self.owned, want, freshness),
-            Join::Here => self.take_seat(&self.asked, want, freshness),
-            Join::Alone => self.fly_alone(want),
+    fn board(
+        self: &Arc<Self>,
+        at: At,
+        want: &Want,
+        freshness: Freshness,
+    ) -> Result<Boarded, Fault> {
+        match (want.join, self.owner_at(at, want)) {
+            (Join::Alone, _) => self.fly_alone(at, want),
+            (Join::Owned, None) => self.take_seat(&self.owned, want, freshness, None),
+            (Join::Here, _) => self.take_seat(&self.asked, want, freshness, None),
+            (Join::Owned, owner) => self.take_seat(&self.asked, want, freshness, owner),
+        }
+    }
+
+    /// The other node that is to be asked; none where this one is the owner.
+    fn owner_at(&self, at: At, want: &Want) -> Option<NodeId> {
+        if at == At::Owner || want.join == Join::Here {
+            return None;
+        }
+        match self.route(&want.key) {
+            Route::There(owner) => Some(owner),
+            Route::Here => None,
         }
     }
 
     fn take_seat(
-        &self,
+        self: &Arc<Self>,
         flights: &Arc<Flights>,
         want: &Want,
         freshness: Freshness,
-    ) -> Result<(Player, Part), Fault> {
+        owner: Option<NodeId>,
+    ) -> Result<Boarded, Fault> {
         match flights.join(want.key, freshness, want.wish)? {
             Seat::Follow(player) => {
                 self.stats.followed.add();
-                Ok((player, Part::Followed))
+                Ok(Boarded {
+                    player,
+                    part: Part::Followed,
+                    told: None,
+                })
             }
             Seat::Lead(recorder, player, landing) => {
                 self.stats.led.add();
-                self.fly(want, freshness, recorder, Some(landing));
-                Ok((player, Part::Led))
+                let told = self.fly(want, freshness, recorder, Some(landing), owner);
+                Ok(Boarded {
+                    player,
+                    part: Part::Led,
+                    told,
+                })
             }
         }
     }
 
-    fn fly_alone(&self, want: &Want) -> Result<(Player, Part), Fault> {
+    fn fly_alone(self: &Arc<Self>, at: At, want: &Want) -> Result<Boarded, Fault> {
         let (recorder, player) = self.owned.alone(want.wish)?;
         self.stats.alone.add();
-        self.fly(want, Freshness::Fresh, recorder, None);
-        Ok((player, Part::Led))
+        let owner = self.owner_at(at, want);
+        let told = self.fly(want, Freshness::Fresh, recorder, None, owner);
+        Ok(Boarded {
+            player,
+            part: Part::Led,
+            told,
+        })
     }
 
     /// The flight belongs to the node: no caller's hanging up can end it. The landing is dropped
     /// after the recorder, so that whoever finds the row empty finds the answer kept.
-    fn fly(&self, want: &Want, freshness: Freshness, recorder: Recorder, landing: Option<Landing>) {
+    fn fly(
+        self: &Arc<Self>,
+        want: &Want,
+        freshness: Freshness,
+        recorder: Recorder,
+        landing: Option<Landing>,
+        owner: Option<NodeId>,
+    ) -> Option<Told> {
+        if let Some(owner) = owner {
+            let told = Told::default();
+            let away = Away {
+                want: want.clone(),
+                freshness,
+                recorder,
+                told: told.clone(),
+                _landing: landing,
+            };
+            self.tasks.spawn("away", away.fly(self.clone(), owner));
+            return Some(told);
+        }
         let filling = Filling {
             key: want.key,
             terms: want.terms,
@@ -174,12 +258,15 @@ impl Cluster {
             secret: want.secret.clone(),
             credential: want.credential,
         };
-        let fill = self.fill.clone();
+        let (cluster, want) = (self.clone(), want.clone());
         self.tasks.spawn("flight", async move {
             let landing = landing;
-            fill.fill(filling, recorder).await;
+            if !cluster.inherit(&want, freshness, &recorder).await {
+                cluster.fill.fill(filling, recorder).await;
+            }
             drop(landing);
         });
+        None
     }
 }
 

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::fault::Credential;
 use crate::flight::Freshness;
 use crate::key::Key;
+use crate::sealed::Sealed;
 use crate::tape::{Frame, Recorder, Tape};
 
 /// A future that owns or borrows what it needs.
@@ -67,6 +68,15 @@ pub struct Filling {
     pub credential: Credential,
 }
 
+/// Why a copy is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// The key has moved: this node owns it now.
+    Moved,
+    /// The key is hot and owned by another.
+    Near,
+}
+
 /// Keeps and makes answers.
 pub trait Fill: Send + Sync + 'static {
     /// A kept answer from memory: never waits, never locks for long.
@@ -79,6 +89,13 @@ pub trait Fill: Send + Sync + 'static {
     /// find must be kept before the recorder is finished, or a request between the two would fly
     /// again.
     fn fill(&self, filling: Filling, recorder: Recorder) -> BoxFuture<'_, ()>;
+
+    /// What must travel with a copy of a kept answer, in the application's encoding: how long it
+    /// lives, and what would make it void. `None` where it is not kept or may not be copied.
+    fn stamp(&self, key: &Key) -> Option<Bytes>;
+
+    /// Takes in a copy that another node kept, with its stamp. What is void by then is dropped.
+    fn keep(&self, key: &Key, stamp: &[u8], sealed: std::sync::Arc<Sealed>, copy: Copied);
 
     /// Whether an answer with this first frame meets the terms. An answer made anew always does.
     fn suits(&self, head: &Frame, terms: &Terms) -> bool;

@@ -124,6 +124,16 @@ impl Flights {
         self.count.load(Order::Relaxed)
     }
 
+    /// Whether anything that any caller may share is in the air for this key.
+    pub(crate) fn flying(&self, key: &Key) -> bool {
+        let freshness = Freshness::Any;
+        let slot = Slot {
+            key: *key,
+            freshness,
+        };
+        self.rows.contains_key(&slot)
+    }
+
     /// Takes a seat: a place beside the one who flies, or the lead. `wish` is how long this
     /// caller would keep the answer.
     pub fn join(

@@ -3,6 +3,7 @@
 
 use std::hash::{BuildHasher, Hash, Hasher};
 
+use ::ring::digest::{Context, SHA256};
 use hashring::HashRing;
 use siphasher::sip::SipHasher;
 
@@ -82,6 +83,40 @@ impl Ring {
     /// The members, ordered by name.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// What makes two rings the same: who is in them, and how points are placed. Nodes compare it
+    /// with every message.
+    pub(crate) fn digest(&self) -> [u8; 16] {
+        let mut context = Context::new(&SHA256);
+        context.update(b"fgy ring 1");
+        context.update(&POINTS_PER_WEIGHT.to_le_bytes());
+        for member in &self.members {
+            for text in [member.id.as_str(), &member.region, &member.zone] {
+                context.update(&(text.len() as u64).to_le_bytes());
+                context.update(text.as_bytes());
+            }
+            context.update(&[member.weight]);
+        }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&context.finish().as_ref()[..16]);
+        digest
+    }
+
+    /// How much of all keys each member owns, in millionths, in the order of [`Ring::members`].
+    pub fn shares(&self) -> Vec<u32> {
+        let mut owned = vec![0u128; self.members.len()];
+        let last = self.points.last().map_or(0, |(place, _)| *place);
+        let mut before = last;
+        for (place, owner) in &self.points {
+            // The first point owns what lies behind the last as well: the circle closes.
+            owned[usize::from(*owner)] += u128::from(place.wrapping_sub(before));
+            before = *place;
+        }
+        owned
+            .iter()
+            .map(|keys| ((keys * 1_000_000) >> 64) as u32)
+            .collect()
     }
 
     /// The owner of a key: the first of its successors that `usable` accepts.

@@ -15,6 +15,16 @@ pub struct Stats {
     pub alone: Count,
     /// Callers who asked again because the flight they followed could not be theirs.
     pub again: Count,
+    /// Asks that went to another node than the first, or ended here, because nothing was heard.
+    pub rerouted: Count,
+    /// Asks that were told of another owner.
+    pub elsewhere: Count,
+    /// Answers from other nodes that broke off.
+    pub lost: Count,
+    /// Answers taken over from the owner before.
+    pub inherited: Count,
+    /// Copies of hot answers taken in.
+    pub copied: Count,
 }
 
 /// One counter.

@@ -218,6 +218,16 @@ impl Recorder {
         self.end(End::Broken(fault));
     }
 
+    /// The recording is complete as it stands, for one who copies another's frame by frame.
+    pub(crate) fn complete(&self) {
+        self.end(End::Finished(self.seal()));
+    }
+
+    /// The recording is broken, for one who goes on holding it.
+    pub(crate) fn break_off(&self, fault: Fault) {
+        self.end(End::Broken(fault));
+    }
+
     /// Resolves once nobody listens.
     pub async fn deserted(&self) {
         self.live.beat.closed().await;
@@ -290,6 +300,21 @@ impl Player {
                 Progress::More => {}
                 Progress::End => return Ok(None),
                 Progress::Wait => self.wait().await,
+            }
+        }
+    }
+
+    /// What [`Player::next`] would give, if it can be had without waiting.
+    pub(crate) fn try_next(&mut self) -> Option<Result<Option<Frame>, Fault>> {
+        loop {
+            if let Some(frame) = self.ready() {
+                return Some(Ok(Some(frame)));
+            }
+            match self.gather() {
+                Ok(Progress::More) => {}
+                Ok(Progress::End) => return Some(Ok(None)),
+                Ok(Progress::Wait) => return None,
+                Err(fault) => return Some(Err(fault)),
             }
         }
     }

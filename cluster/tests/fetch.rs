@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fgy_cluster::{
-    BoxFuture, Budget, Cluster, Credential, Fault, Fetched, Fill, Filling, FlightLimits, Frame,
-    Freshness, HeardBy, Join, Key, Part, Recorder, Refusal, Secret, Tape, Tasks, Terms, Want,
+    BoxFuture, Budget, Cluster, Copied, Credential, Fault, Fetched, Fill, Filling, FlightLimits,
+    Frame, Freshness, HeardBy, Join, Key, Part, Recorder, Refusal, Sealed, Secret, Tape, Tasks,
+    Terms, Want,
 };
 use tokio::sync::Semaphore;
 
@@ -98,6 +99,12 @@ impl Fill for Kitchen {
             recorder.finish(sealed);
         })
     }
+
+    fn stamp(&self, _: &Key) -> Option<Bytes> {
+        None
+    }
+
+    fn keep(&self, _: &Key, _: &[u8], _: Arc<Sealed>, _: Copied) {}
 
     fn suits(&self, head: &Frame, terms: &Terms) -> bool {
         terms.age_millis_max.is_none() || head == "new"

@@ -19,6 +19,7 @@ fn keys() -> impl Iterator<Item = Key> {
 fn member(name: &str, zone: &str, weight: u8) -> Member {
     Member {
         id: name.into(),
+        region: "".into(),
         zone: zone.into(),
         weight,
     }
@@ -144,4 +145,20 @@ fn placement_is_the_same_in_every_release() {
         .collect();
     // Changing this moves every key of every running cluster.
     assert_eq!(first.join(" "), include_str!("golden.txt").trim());
+}
+
+#[test]
+fn shares_sum_to_all_and_follow_the_weights() {
+    let ring = Ring::of([member("a", "", 4), member("b", "", 4), member("c", "", 8)]);
+    let shares = ring.shares();
+    let sum: u32 = shares.iter().sum();
+    assert!((999_990..=1_000_000).contains(&sum), "{shares:?}");
+    assert!(shares[2] > shares[0] && shares[2] > shares[1], "{shares:?}");
+    let counted = owners(&ring)
+        .iter()
+        .filter(|owner| owner.as_str() == "c")
+        .count();
+    let counted = counted as f64 / KEYS as f64;
+    let share = f64::from(shares[2]) / 1e6;
+    assert!((counted - share).abs() < 0.01, "{counted} {share}");
 }
