@@ -10,15 +10,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::stamp::Stamp;
 use crate::key::Space;
-use crate::names::Name;
+use crate::names::{Name, TenantId};
 use crate::openai::request::Endpoint;
 use crate::policy::OnAbandon;
+use crate::semantic::window::LONG_BYTES;
 
 /// A call to be made upstream.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Job {
     /// Which provider.
     pub provider: Name,
+    /// Where it was when the key was made: its answer is kept under that address, so whoever
+    /// calls it must still find it there. Never called as it stands here.
+    pub base_url: String,
     /// Which of the cached endpoints.
     pub endpoint: Endpoint,
     /// The caller's query string, without the question mark.
@@ -55,6 +59,30 @@ pub struct Near {
     pub tokens_max: Option<u32>,
     /// Whether an answer that is older than a minute is out of date.
     pub volatile: bool,
+    /// The bar is learned, and `bar` is only the least it may be.
+    #[serde(default)]
+    pub aim: Option<Aim>,
+}
+
+/// What a bar is learned for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Aim {
+    /// The rate of wrong hits aimed at, in basis points.
+    pub wrong_bp: u16,
+    /// Whose bar.
+    pub tenant: TenantId,
+    /// In which partition.
+    pub namespace: Name,
+}
+
+impl Near {
+    /// The similarity that counts for these words.
+    pub fn bar_of(&self) -> u16 {
+        match self.bar_long {
+            Some(long) if self.words.len() > LONG_BYTES => long,
+            _ => self.bar,
+        }
+    }
 }
 
 /// One item of a batch.

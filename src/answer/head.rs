@@ -8,6 +8,7 @@ use super::Malformed;
 use super::aside::Aside;
 use super::bytes::Reader;
 use super::stamp::Millis;
+use crate::ledger::money::NanoUsd;
 
 /// Raised when the layout changes; tapes of another version are treated as absent.
 pub const HEAD_VERSION: u8 = 1;
@@ -58,13 +59,27 @@ pub struct Head {
     pub declined: Vec<String>,
     /// what the provider said beside it; never kept
     pub aside: Aside,
+    /// what was paid for embeddings on the way, billed to the leader; never kept
+    pub paid: NanoUsd,
 }
+
+/// Of the second byte: the shape.
+const EVENTS: u8 = 1;
+/// Of the second byte: something was paid, and how much stands before the aside. Kept answers never
+/// say so, and what says nothing reads as before.
+const PAID: u8 = 2;
 
 impl Head {
     /// The frame. Reasons past the limits are left out: they explain, they do not decide.
     pub fn encode(&self) -> Frame {
         let mut out = Vec::with_capacity(64);
-        out.extend_from_slice(&[HEAD_VERSION, u8::from(self.shape == Shape::Events)]);
+        let shape = if self.shape == Shape::Events {
+            EVENTS
+        } else {
+            0
+        };
+        let paid = if self.paid == NanoUsd::ZERO { 0 } else { PAID };
+        out.extend_from_slice(&[HEAD_VERSION, shape | paid]);
         match self.origin {
             Origin::Fresh => out.push(0),
             Origin::Near {
@@ -80,6 +95,9 @@ impl Head {
         out.extend_from_slice(&self.filled.0.to_le_bytes());
         // No kept answer lives until the beginning of time: zero is free to mean none.
         out.extend_from_slice(&self.kept_until.unwrap_or_default().0.to_le_bytes());
+        if self.paid != NanoUsd::ZERO {
+            out.extend_from_slice(&self.paid.0.to_le_bytes());
+        }
         let aside = self.aside.encode();
         out.extend_from_slice(&(aside.len() as u32).to_le_bytes());
         out.extend_from_slice(&aside);
@@ -103,9 +121,10 @@ impl Head {
         if reader.byte()? != HEAD_VERSION {
             return Err(Malformed("a head of another version"));
         }
-        let shape = match reader.byte()? {
+        let flags = reader.byte()?;
+        let shape = match flags & !PAID {
             0 => Shape::Plain,
-            1 => Shape::Events,
+            EVENTS => Shape::Events,
             _ => return Err(Malformed("a head of an unknown shape")),
         };
         let origin = origin(&mut reader)?;
@@ -113,6 +132,10 @@ impl Head {
         let filled = Millis(u64::from_le_bytes(reader.array()?));
         let kept_until = Some(Millis(u64::from_le_bytes(reader.array()?)));
         let kept_until = kept_until.filter(|until| *until != Millis::default());
+        let paid = match flags & PAID {
+            0 => NanoUsd::ZERO,
+            _ => NanoUsd(u64::from_le_bytes(reader.array()?)),
+        };
         let aside = u32::from_le_bytes(reader.array()?) as usize;
         let aside = Aside::decode(reader.take(aside)?);
         let declined = declined(reader)?;
@@ -124,6 +147,7 @@ impl Head {
             kept_until,
             declined,
             aside,
+            paid,
         })
     }
 }
@@ -168,6 +192,7 @@ mod tests {
             kept_until: None,
             declined: Vec::new(),
             aside: Aside::default(),
+            paid: NanoUsd::ZERO,
         };
         let near = Head {
             shape: Shape::Events,
@@ -180,6 +205,7 @@ mod tests {
             kept_until: Some(Millis(1_700_000_060_000)),
             declined: vec!["vetoed-number".to_owned(), "embedder-busy".to_owned()],
             aside: Aside(vec![("retry-after".to_owned(), "3".to_owned())]),
+            paid: NanoUsd(20),
         };
         [fresh, near]
     }

@@ -5,13 +5,25 @@
 use std::fmt;
 
 use fgy_cluster::Key;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Name, TenantId};
 
 /// Unix time in milliseconds.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct Millis(pub u64);

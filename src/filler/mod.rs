@@ -6,13 +6,15 @@ pub mod keep;
 pub mod memory;
 mod near;
 mod record;
+pub mod verify;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use fgy_cluster::{
-    BoxFuture, Control, Fault, Fill, Filling, Frame, Freshness, Key, Recorder, Tape,
+    BoxFuture, Control, Copied, Fault, Fill, Filling, Frame, Freshness, Key, Recorder, Tape,
 };
 use fgy_cluster::{Sealed, Terms};
 
@@ -25,7 +27,9 @@ use crate::clock::Clock;
 use crate::filler::keep::Keep;
 use crate::filler::memory::{Half, Memory};
 use crate::filler::record::Recorded;
+use crate::filler::verify::{Check, Verify};
 use crate::job::Job;
+use crate::ledger::money::NanoUsd;
 use crate::openai::embeddings;
 use crate::policy::OnAbandon;
 use crate::provider::Providers;
@@ -61,6 +65,8 @@ pub struct Filler {
     store_away: Arc<AtomicBool>,
     /// How another question's answer is found.
     matcher: Matcher,
+    /// How near it must be where that is learned.
+    verify: Arc<Verify>,
 }
 
 impl Fill for Filler {
@@ -100,17 +106,43 @@ impl Fill for Filler {
             let Ok(job) = Job::decode(&filling.job) else {
                 return recorder.fail(Fault::Lost);
             };
-            let looked = match &job.near {
+            let mut looked = match &job.near {
                 Some(near) if filling.freshness == Freshness::Any => {
                     self.look_near(near, &job.stamp.policy).await
                 }
-                _ => Looked::default(),
+                // Asked for anew: others may be given the fresh answer by its meaning.
+                Some(near) => self.matcher.mean(near).await,
+                None => Looked::default(),
             };
-            match self.near_answer(&looked, &filling.terms).await {
-                Some((found, sealed)) => self.promote(&filling.key, found, &sealed, recorder),
-                None => self.make(&filling, job, looked, recorder).await,
+            let found = self.near_answer(&looked, &filling.terms).await;
+            let (found, check) = self.verified(&filling, &job, found, &mut looked);
+            match found {
+                Some((found, sealed)) => {
+                    self.promote(&filling.key, (found, looked.paid), &sealed, recorder)
+                }
+                None => self.make(&filling, (job, check), looked, recorder).await,
             }
         })
+    }
+
+    fn stamp(&self, key: &Key) -> Option<Bytes> {
+        let kept = self.memory.get(key)?;
+        serde_json::to_vec(&*kept.stamp).ok().map(Bytes::from)
+    }
+
+    fn keep(&self, key: &Key, stamp: &[u8], sealed: Arc<Sealed>, copy: Copied) {
+        let Ok(stamp) = serde_json::from_slice::<Stamp>(stamp) else {
+            return;
+        };
+        // Purged on its way here, perhaps: it is judged by what this node knows.
+        let (registry, now) = (self.control.state(), self.clock.now());
+        if registry.live_as(key, &stamp, now) {
+            let half = match copy {
+                Copied::Moved => Half::Owned,
+                Copied::Near => Half::Guest,
+            };
+            self.remember(half, *key, sealed, Arc::new(stamp));
+        }
     }
 
     fn suits(&self, head: &Frame, terms: &Terms) -> bool {
@@ -166,7 +198,7 @@ impl Filler {
         control: Control<Registry>,
         clock: Clock,
         limits: FillerLimits,
-        matcher: Matcher,
+        (matcher, verify): (Matcher, Arc<Verify>),
     ) -> Filler {
         Filler {
             memory,
@@ -178,6 +210,7 @@ impl Filler {
             limits,
             store_away: Arc::default(),
             matcher,
+            verify,
         }
     }
 
@@ -225,7 +258,7 @@ impl Filler {
                 let sealed = Arc::new(codec::decode(row.bytes).ok()?);
                 Head::decode(sealed.look(0)).ok()?;
                 let suits = young_enough(&row.stamp, terms, now) && is_near_enough(&sealed, terms);
-                self.remember(*key, sealed.clone(), Arc::new(row.stamp));
+                self.remember(Half::Owned, *key, sealed.clone(), Arc::new(row.stamp));
                 suits.then(|| Tape::from(sealed))
             })
             .collect()
@@ -233,7 +266,13 @@ impl Filler {
 
     /// Asks the provider, records what it says, keeps it if it may be kept, and only then lets
     /// anyone see that the recording is finished.
-    async fn make(&self, filling: &Filling, job: Job, looked: Looked, recorder: Recorder) {
+    async fn make(
+        &self,
+        filling: &Filling,
+        (job, check): (Job, Option<Check>),
+        looked: Looked,
+        recorder: Recorder,
+    ) {
         crate::faults::hit("recorder", &job.body);
         let recorded = tokio::select! {
             recorded = self.record(&job, filling, &looked, &recorder) => recorded,
@@ -241,8 +280,13 @@ impl Filler {
         };
         match recorded {
             Ok(recorded) => {
+                let check = check.filter(|_| recorded.storable);
                 self.keep(filling.key, (&job, &looked), recorded, &recorder);
                 let sealed = recorder.seal();
+                if let Some(check) = check {
+                    self.verify
+                        .offer(check, filling.key, job.stamp, sealed.clone());
+                }
                 recorder.finish(sealed);
             }
             Err(fault) => recorder.fail(fault),
@@ -279,6 +323,7 @@ impl Filler {
         let head = Head {
             kept_until: Some(until),
             aside: Aside::default(),
+            paid: NanoUsd::ZERO,
             ..recorded.head
         };
         let sealed = recorder.seal_as(head.encode());
@@ -323,7 +368,7 @@ impl Filler {
 
     fn keep_one(&self, key: Key, sealed: Arc<Sealed>, stamp: Stamp, point: Option<Arc<Point>>) {
         let bytes = codec::encode(&sealed);
-        self.remember(key, sealed, Arc::new(stamp.clone()));
+        self.remember(Half::Owned, key, sealed, Arc::new(stamp.clone()));
         // A full queue is counted where it is full; the answer is in memory all the same.
         let _offered = self.keep.offer(Put {
             key,
@@ -333,10 +378,10 @@ impl Filler {
         });
     }
 
-    fn remember(&self, key: Key, sealed: Arc<Sealed>, stamp: Arc<Stamp>) {
+    fn remember(&self, half: Half, key: Key, sealed: Arc<Sealed>, stamp: Arc<Stamp>) {
         let registry = self.control.state();
         let tenant = registry.tenant(stamp.tenant.as_str());
         let bytes_max = tenant.and_then(|tenant| tenant.settings.memory_bytes_max);
-        self.memory.keep(Half::Owned, key, sealed, stamp, bytes_max);
+        self.memory.keep(half, key, sealed, stamp, bytes_max);
     }
 }

@@ -39,7 +39,9 @@ impl Filler {
     ) -> Result<Recorded, Fault> {
         let provider = self
             .providers
-            .named(Some(&job.provider))
+            .book()
+            .still_at(&job.provider, &job.base_url)
+            .cloned()
             .ok_or(Fault::Lost)?;
         let call = Call {
             method: Method::POST,
@@ -49,7 +51,7 @@ impl Filler {
             body: job.body.clone().into(),
             secret: filling.secret.as_ref(),
         };
-        let arriving = self.providers.send(provider, call).await.map_err(fault)?;
+        let arriving = self.providers.send(&provider, call).await.map_err(fault)?;
         let filled = self.clock.now();
         let head = |shape| Head {
             shape,
@@ -59,6 +61,7 @@ impl Filler {
             kept_until: None,
             declined: looked.declined.iter().map(|it| it.to_string()).collect(),
             aside: aside(&arriving.headers),
+            paid: looked.paid,
         };
         let encoded = arriving
             .headers

@@ -19,6 +19,7 @@ use crate::answer::stamp::Millis;
 use crate::answer::usage::Usage;
 use crate::job::{Job, JobItem};
 use crate::ledger::line::Outcome;
+use crate::ledger::money::NanoUsd;
 use crate::openai::embeddings;
 use crate::openai::normal::embeddings_body;
 use crate::policy::{CachePlan, Reason};
@@ -257,6 +258,7 @@ fn batch_reply(
         kept_until: None,
         declined: Vec::new(),
         aside: Aside::default(),
+        paid: NanoUsd::ZERO,
     };
     let mut player = Tape::finished([head.encode(), event::plain(&body), tally.encode()]).play();
     let _head = player.ready();

@@ -1,23 +1,26 @@
 //! What would happen to a request and why, without anything happening: the same rooms, read only.
-//! It never calls a provider, joins a flight or counts a hit.
+//! It never calls a provider but for one embedding, where those are a provider's; it joins no flight
+//! and counts no hit.
 
 use fgy_cluster::Key;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Gateway;
 use super::ask::Ask;
+use super::{Gateway, chosen};
 use crate::answer::head::Head;
 use crate::answer::stamp::Millis;
 use crate::names::Name;
 use crate::openai::normal::canonical;
 use crate::policy::{Plan, Reason, decide};
 use crate::problem::Problem;
+use crate::semantic::found::Survey;
 use crate::settle::Opening;
 
 /// What would happen.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Explanation {
-    /// `hit`, `miss`, `bypass` or `refused`.
+    /// `hit`, `semantic-hit`, `miss`, `refresh`, `bypass` or `refused`.
     pub outcome: &'static str,
     /// Why, in the token that the header would say.
     pub reason: String,
@@ -28,6 +31,7 @@ pub struct Explanation {
     /// The request in the one spelling from which its key is made.
     pub canonical: String,
     /// The key by which a purge names this one entry; of a batch, one for each item.
+    #[schemars(with = "Vec<String>")]
     pub keys: Vec<Key>,
     /// The partition.
     pub namespace: Name,
@@ -41,10 +45,12 @@ pub struct Explanation {
     pub owner: String,
     /// The kept answer, where there is one.
     pub kept: Option<KeptAnswer>,
+    /// The nearest questions with an answer, where no exact one is kept and meanings are compared.
+    pub near: Option<Survey>,
 }
 
 /// A kept answer, without its words.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct KeptAnswer {
     /// When it was made, in Unix milliseconds.
     pub filled: Millis,
@@ -59,7 +65,7 @@ impl Gateway {
     pub async fn explain(&self, ask: Ask<'_>, whose: &Opening) -> Result<Explanation, Problem> {
         let registry = self.control.state();
         let policy = ask.policy(&registry, &whose.tenant, &whose.agent);
-        let provider = self.provider(&ask)?;
+        let provider = chosen(&self.providers.book(), &ask)?.clone();
         let mut explanation = Explanation {
             outcome: "bypass",
             reason: String::new(),
@@ -73,8 +79,9 @@ impl Gateway {
             provider: provider.name.clone(),
             owner: String::new(),
             kept: None,
+            near: None,
         };
-        let plan = match decide(policy, &ask.facts(), ask.directives) {
+        let mut plan = match decide(policy, &ask.facts(), ask.directives) {
             Plan::Cache(plan) => plan,
             Plan::Bypass(reason) => {
                 explanation.reason = reason.to_string();
@@ -86,17 +93,33 @@ impl Gateway {
                 return Ok(explanation);
             }
         };
-        let question = self.question(&registry, &ask, &plan, policy, whose, provider);
+        let question = self.question(&registry, &ask, &plan, policy, whose, &provider);
         let tapes = self.cluster.look(&question.keys(), &plan.terms).await;
+        let exact = tapes.iter().all(Option::is_some);
+        if plan.look && !exact && ask.request.input.count() == 0 {
+            let near = self.nearness(&ask, &mut plan, &question, whose, &provider);
+            if let Some(near) = near {
+                let survey = self.looks.survey(&near, question.policy(), &plan.terms);
+                explanation.near = Some(survey.await);
+            }
+        }
+        let served = explanation
+            .near
+            .as_ref()
+            .is_some_and(|near| near.best().is_some());
         let found = tapes.iter().filter(|tape| tape.is_some()).count();
         explanation.outcome = match (plan.look, found == tapes.len(), plan.only_if_cached) {
             (true, true, _) => "hit",
             (false, _, _) => "refresh",
+            (true, false, _) if served => "semantic-hit",
             (true, false, true) => "refused",
             (true, false, false) => "miss",
         };
         if found > 0 && found < tapes.len() {
             explanation.reason = format!("partial-{found}-of-{}", tapes.len());
+        }
+        if let (false, Some(near)) = (served, &explanation.near) {
+            explanation.reason = near.reason().into_owned();
         }
         explanation.declined = plan
             .declined

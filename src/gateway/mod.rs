@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fgy_cluster::{Cluster, Control, Fault, Fetched, Join, Part, Tape, Want};
+use fgy_cluster::{Cluster, Control, Fault, Fetched, Join, Part, Player, Tape, Want};
 
 pub use ask::{Ask, Reply};
 pub use explain::{Explanation, KeptAnswer};
@@ -31,8 +31,9 @@ use crate::key::InstallationKey;
 use crate::ledger::line::Outcome;
 use crate::policy::{CachePlan, Plan, Reason, decide};
 use crate::problem::Problem;
-use crate::provider::{Auth, Provider, Providers};
+use crate::provider::{Auth, Book, Provider, Providers};
 use crate::registry::Registry;
+use crate::semantic::found::Looks;
 use crate::settle::Settlement;
 
 /// An answer, or what came back from passing the request through.
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub control: Control<Registry>,
     /// Under which keys are made.
     pub installation: Arc<InstallationKey>,
+    /// Where near answers are looked for without a flight.
+    pub looks: Arc<dyn Looks>,
     /// What was read lately.
     pub readings: Readings,
     /// How long a caller waits for the first byte of an answer.
@@ -67,7 +70,9 @@ impl Gateway {
     /// What a hit never waits for is boxed: the future of a hit is made for every request, and is
     /// small.
     pub async fn answer(&self, ask: Ask<'_>, bill: &mut Settlement) -> Result<Answer, Problem> {
-        let provider = self.provider(&ask)?;
+        // Looked into and let go before anything is waited for: a hit counts no holder of it.
+        let book = self.providers.book();
+        let provider = chosen(&book, &ask)?;
         let (plan, question) = self.control.look(|registry| {
             let whose = bill.opening();
             let policy = ask.policy(registry, &whose.tenant, &whose.agent);
@@ -81,21 +86,39 @@ impl Gateway {
             (plan, question)
         });
         let (plan, question) = match (plan, question) {
-            (Plan::Cache(plan), Some(question)) => (plan, question),
+            // Looked at after the epoch was: whoever holds it now knew every purge then.
+            (Plan::Cache(plan), Some(question)) if self.may_serve(bill) => (plan, question),
+            (Plan::Cache(plan), _) if !plan.only_if_cached => {
+                let provider = provider.clone();
+                drop(book);
+                return Box::pin(self.pass_body(ask, &provider, Reason::NoLease, bill)).await;
+            }
             (Plan::Bypass(reason), _) => {
-                return Box::pin(self.pass_body(ask, provider, reason, bill)).await;
+                let provider = provider.clone();
+                drop(book);
+                return Box::pin(self.pass_body(ask, &provider, reason, bill)).await;
             }
             _ => return Err(Problem::NotKept),
         };
-        if ask.request.input.count() > 0 {
-            return Box::pin(self.answer_batch(ask, plan, question, provider, bill)).await;
-        }
-        if plan.look
+        let is_batch = ask.request.input.count() > 0;
+        if !is_batch
+            && plan.look
             && let Some(fetched) = self.cluster.peek(&question.key(), &plan.terms)
         {
             return reply(&ask, &plan, &question, fetched, bill);
         }
-        Box::pin(self.answer_unkept(ask, plan, question, provider, bill)).await
+        let provider = provider.clone();
+        drop(book);
+        if is_batch {
+            return Box::pin(self.answer_batch(ask, plan, question, &provider, bill)).await;
+        }
+        Box::pin(self.answer_unkept(ask, plan, question, &provider, bill)).await
+    }
+
+    /// Whether this node can prove that it knows the latest purge, or the tenant would rather have
+    /// an answer that was purged than none.
+    fn may_serve(&self, bill: &Settlement) -> bool {
+        self.control.lease().holds() || bill.opening().tenant.settings.stale_ok
     }
 
     /// Not in this node's memory: in another's or in the store, in the air, or to be made.
@@ -108,7 +131,16 @@ impl Gateway {
         bill: &mut Settlement,
     ) -> Result<Answer, Problem> {
         if plan.only_if_cached || self.cannot_pay(&ask, provider) {
-            return match self.look(&question, &plan).await {
+            let exact = self.look(&question, &plan).await;
+            let found = match exact {
+                Some(fetched) => Some(fetched),
+                None if !plan.look => None,
+                None => {
+                    let near = self.nearness(&ask, &mut plan, &question, bill.opening(), provider);
+                    self.look_nearby(near, &question, &plan, bill).await
+                }
+            };
+            return match found {
                 Some(fetched) => reply(&ask, &plan, &question, fetched, bill),
                 None if plan.only_if_cached => Err(Problem::NotKept),
                 None => Err(Problem::NoProviderKey),
@@ -116,18 +148,22 @@ impl Gateway {
         }
         let near = self.nearness(&ask, &mut plan, &question, bill.opening(), provider);
         let want = self.want(&ask, &plan, &question, near, provider);
-        match self.cluster.fetch(&want).await {
+        match self.fetched(&want, ask.request.stream).await {
             Ok(fetched) => reply(&ask, &plan, &question, fetched, bill),
             Err(Fault::NoRoom) => self.pass_body(ask, provider, Reason::Memory, bill).await,
             Err(fault) => Err(fault.into()),
         }
     }
 
-    fn provider(&self, ask: &Ask<'_>) -> Result<&Arc<Provider>, Problem> {
-        let (name, model) = (ask.directives.provider.as_deref(), &ask.request.model);
-        self.providers
-            .choose(name, model)
-            .ok_or(Problem::NoSuchProvider)
+    /// An answer: its beginning for a caller who streams, the whole of it for one who does not. The
+    /// latter was sent nothing yet, so that an answer which breaks off because its owner went away
+    /// is asked for once more, of whoever owns the key by then.
+    async fn fetched(&self, want: &Want, stream: bool) -> Result<Fetched, Fault> {
+        let mut fetched = self.cluster.fetch(want).await?;
+        if !stream && let Err(Fault::OwnerLost) = to_the_end(&mut fetched.player).await {
+            fetched = self.cluster.fetch(want).await?;
+        }
+        Ok(fetched)
     }
 
     /// Whether a call could not be paid for: then only what is kept can answer.
@@ -145,6 +181,20 @@ impl Gateway {
             .into_iter()
             .next()??;
         self.play(&tape, question)
+    }
+
+    /// Another question's answer, for whom no call may be made.
+    async fn look_nearby(
+        &self,
+        near: Option<Near>,
+        question: &Question,
+        plan: &CachePlan,
+        bill: &mut Settlement,
+    ) -> Option<Fetched> {
+        let policy = question.policy();
+        let nearby = self.looks.nearby(&near?, policy, &plan.terms).await;
+        bill.embedded(nearby.paid);
+        self.play(&Tape::from(nearby.answer?), question)
     }
 
     fn play(&self, tape: &Tape, question: &Question) -> Option<Fetched> {
@@ -184,6 +234,18 @@ impl Gateway {
     }
 }
 
+/// Waits until a recording has ended; how it ended can be heard from the player again.
+async fn to_the_end(player: &mut Player) -> Result<(), Fault> {
+    while player.next().await?.is_some() {}
+    Ok(())
+}
+
+/// The provider that a request would go to.
+fn chosen<'b>(book: &'b Book, ask: &Ask<'_>) -> Result<&'b Arc<Provider>, Problem> {
+    let (name, model) = (ask.directives.provider.as_deref(), &ask.request.model);
+    book.choose(name, model).ok_or(Problem::NoSuchProvider)
+}
+
 /// What the caller is told of the answer it got: the head says where it came from, the part how
 /// the caller came by it.
 fn reply(
@@ -202,6 +264,12 @@ fn reply(
         Some(question.key()),
     );
     bill.became(outcome, reason.clone(), similarity_bp);
+    if let Origin::Near { source, .. } = head.origin {
+        bill.matched(source);
+    }
+    if fetched.part == Part::Led {
+        bill.embedded(head.paid);
+    }
     let aside = if fetched.part == Part::Led {
         head.aside
     } else {

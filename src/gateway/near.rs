@@ -42,6 +42,7 @@ impl Gateway {
             bar_long: config.long_prompt_basis_points.map(|long| long.max(bar)),
             tokens_max: config.max_prompt_tokens,
             volatile: is_volatile(&words),
+            aim: config.aim().map(|wrong_bp| scope.aim(plan, wrong_bp)),
             words,
         }))
     }

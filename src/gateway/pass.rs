@@ -92,7 +92,9 @@ impl Gateway {
     {
         let provider = self
             .providers
+            .book()
             .named(ask.provider)
+            .cloned()
             .ok_or(Problem::NoSuchProvider)?;
         let headers = end_to_end(ask.headers);
         let call = Call {
@@ -103,7 +105,7 @@ impl Gateway {
             body: sent_on(body),
             secret: None,
         };
-        self.pass_on(call, ask.headers, provider, ask.reason, bill)
+        self.pass_on(call, ask.headers, &provider, ask.reason, bill)
             .await
     }
 

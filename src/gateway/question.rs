@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName};
 use super::Gateway;
 use super::ask::Ask;
 use crate::answer::stamp::{Millis, Stamp};
-use crate::job::{Job, Near};
+use crate::job::{Aim, Job, Near};
 use crate::key::{CanonicalDigest, InstallationKey, KeyHeader, KeyParts, derive, marked};
 use crate::names::{Name, TenantId};
 use crate::openai::normal::{canonical_item, upstream_body};
@@ -89,6 +89,15 @@ impl<'a> Scope<'a> {
             version_headers: headers_of(ask.headers, &VERSION_HEADERS),
             forwarded_headers: headers_of(ask.headers, &provider.forward_headers),
             epoch,
+        }
+    }
+
+    /// Where a bar is learned.
+    pub(super) fn aim(&self, plan: &CachePlan, wrong_bp: u16) -> Aim {
+        Aim {
+            wrong_bp,
+            tenant: self.tenant.into(),
+            namespace: plan.namespace.clone(),
         }
     }
 
@@ -208,6 +217,11 @@ impl Question {
         self.items[0].key
     }
 
+    /// The policy that governs it.
+    pub(super) fn policy(&self) -> &Name {
+        &self.policy
+    }
+
     /// The keys of all its items.
     pub(super) fn keys(&self) -> Vec<Key> {
         self.items.iter().map(|item| item.key).collect()
@@ -237,6 +251,7 @@ impl Question {
     pub(super) fn job(&self, ask: &Ask<'_>, plan: &CachePlan, provider: &Provider) -> Job {
         Job {
             provider: provider.name.clone(),
+            base_url: provider.base_url.as_str().to_owned(),
             endpoint: ask.request.endpoint,
             query: ask.query.map(str::to_owned),
             stream: ask.request.stream,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use fgy_cluster::Key;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::money::{BasisPoints, NanoUsd};
@@ -65,7 +66,9 @@ impl Serialize for LineId {
 }
 
 /// What became of a request, as the response header says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Answered from the cache, the very same request.
@@ -136,9 +139,10 @@ impl FromStr for Outcome {
 }
 
 /// One reply.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Line {
     /// Counts once, however often it is posted.
+    #[schemars(with = "String")]
     pub id: LineId,
     /// When the reply ended.
     pub at: Millis,
@@ -157,6 +161,7 @@ pub struct Line {
     /// Why, in one token; `""` = nothing to say.
     pub reason: Name,
     /// The key of the request; none where none was made.
+    #[schemars(with = "Option<String>")]
     pub key: Option<Key>,
     /// The HTTP status the caller got.
     pub status: u16,

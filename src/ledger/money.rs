@@ -9,6 +9,7 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
@@ -16,7 +17,18 @@ const NANOS_PER_DOLLAR: u64 = 1_000_000_000;
 /// A billionth of a US dollar, never negative. `u64` holds eighteen billion dollars; sums stop at
 /// [`NanoUsd::MAX`], the largest amount both databases can hold, instead of wrapping.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(transparent)]
 pub struct NanoUsd(pub u64);

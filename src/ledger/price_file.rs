@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -56,6 +57,20 @@ pub fn parse(text: &str) -> Result<PriceTable, Vec<Mistake>> {
     }
     let table = reading.table(root.get_ref());
     reading.finish(table)
+}
+
+/// The models of a table as they are agreed on: whole nano-dollars per million tokens.
+pub fn to_json(table: &PriceTable) -> serde_json::Value {
+    // Names and whole numbers are always JSON.
+    serde_json::to_value(&table.models).unwrap_or_default()
+}
+
+/// The same, back.
+///
+/// # Errors
+/// What in it is no price.
+pub fn from_json(models: &serde_json::Value) -> Result<BTreeMap<String, Price>, String> {
+    BTreeMap::deserialize(models).map_err(|error| error.to_string())
 }
 
 struct Reading<'a> {

@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use fgy_cluster::Key;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::line::Line;
@@ -37,7 +38,7 @@ pub const LOOKBACK_MILLIS: u64 = 3_600_000;
 const GROUPS_MAX: usize = 1_000_000;
 
 /// What a tenant is billed, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Statement {
     /// Whose.
     pub tenant: TenantId,
@@ -45,6 +46,7 @@ pub struct Statement {
     pub period: Period,
     /// By outcome and model, after folding; each part's fee after the embeddings are taken off.
     #[serde(rename = "parts", serialize_with = "parts")]
+    #[schemars(with = "Vec<Part>")]
     pub totals: Totals,
     /// Replies that were billed as part of another.
     pub folded: u64,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::line::{Line, LineId, Outcome};
@@ -18,7 +19,7 @@ pub const OTHER_MODELS: &str = "(others)";
 const DAY_MILLIS: i64 = 86_400_000;
 
 /// From one moment up to, and without, another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Period {
     /// The first moment inside.
     pub from: Millis,
@@ -87,7 +88,7 @@ impl Place {
 }
 
 /// What some lines add up to. Amounts stop at their maximum instead of wrapping.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sum {
     /// Replies.
     pub replies: u64,
@@ -151,7 +152,7 @@ impl Sum {
 }
 
 /// One outcome of one model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Part {
     /// What became of the requests.
     pub outcome: Outcome,

@@ -1,5 +1,5 @@
-//! Where answers, their meanings and ledger lines outlive the process. Four narrow traits, spoken in
-//! entries, points and lines, never in rows or transactions; every implementation passes the suite
+//! Where answers, their meanings and ledger lines outlive the process. Five narrow traits, spoken in
+//! entries, points, lines and labels, never in rows or transactions; every implementation passes the suite
 //! in `contract`.
 //!
 //! The caller brings whatever could differ between databases: times, ids, digests, bytes. A store
@@ -33,7 +33,8 @@ pub use settings::Settings;
 
 use crate::answer::stamp::{Millis, Stamp};
 use crate::key::Space;
-use crate::ledger::line::Line;
+use crate::label::Label;
+use crate::ledger::line::{Line, LineId};
 use crate::ledger::totals::{Period, Place, Totals};
 use crate::names::{Name, TenantId};
 
@@ -44,6 +45,8 @@ pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + '
 pub const KEYS_MAX: usize = 4_096;
 /// Neighbours given by one [`Vectors::nearest`], whatever was asked for.
 pub const NEIGHBOURS_MAX: usize = 64;
+/// Labels kept of one tenant; the oldest make room.
+pub const LABELS_PER_TENANT_MAX: u32 = 10_000;
 /// Lines given by one [`Ledger::page`], whatever was asked for.
 pub const PAGE_LINES_MAX: u32 = 10_000;
 
@@ -154,6 +157,9 @@ pub trait Ledger: Send + Sync {
     /// nothing. When it returns, the lines would survive a power cut.
     fn post(&self, lines: Vec<Line>) -> Reply<'_, ()>;
 
+    /// The line of this id.
+    fn line(&self, id: LineId) -> Reply<'_, Option<Line>>;
+
     /// Sums over a tenant's lines of a period, retries not folded.
     fn totals(&self, tenant: TenantId, period: Period) -> Reply<'_, Totals>;
 
@@ -168,14 +174,46 @@ pub trait Ledger: Send + Sync {
     ) -> Reply<'_, Vec<Line>>;
 }
 
-/// What belongs to the installation as a whole and never changes.
-pub trait Installation: Send + Sync {
-    /// The key from which all request keys are derived: the first candidate ever offered, for
-    /// ever, whoever asks.
-    fn installation_key(&self, candidate: [u8; 32]) -> Reply<'_, [u8; 32]>;
+/// What was said of answers. The latest [`LABELS_PER_TENANT_MAX`] of a tenant are kept; a loss costs a
+/// little of what is learned from them.
+pub trait Labels: Send + Sync {
+    /// Adds all of these or none. Of two of one reply the later counts.
+    fn label(&self, labels: Vec<Label>) -> Reply<'_, ()>;
+
+    /// A tenant's labels, the latest first, at most `limit`.
+    fn labels(&self, tenant: TenantId, limit: u32) -> Reply<'_, Vec<Label>>;
+
+    /// Removes all labels of a tenant.
+    fn forget_labels(&self, tenant: TenantId) -> Reply<'_, ()>;
 }
 
-/// The four together, as the rest of the program holds them.
+/// What belongs to the installation as a whole and never changes.
+pub trait Installation: Send + Sync {
+    /// A fact about the installation: the first candidate ever offered, for ever, whoever asks.
+    fn settled(&self, fact: Fact, candidate: [u8; 32]) -> Reply<'_, [u8; 32]>;
+}
+
+/// What is settled once for an installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The key from which all request keys are derived.
+    Key,
+    /// Which node's volume began the cluster: exactly one may.
+    Founder,
+}
+
+impl Fact {
+    /// Its name in the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Founder => "founder",
+        }
+    }
+}
+
+/// The five together, as the rest of the program holds them.
 #[derive(Clone)]
 pub struct Stores {
     /// Answers.
@@ -184,7 +222,9 @@ pub struct Stores {
     pub vectors: Arc<dyn Vectors>,
     /// Ledger lines.
     pub ledger: Arc<dyn Ledger>,
-    /// The installation's own key.
+    /// What was said of answers.
+    pub labels: Arc<dyn Labels>,
+    /// What is settled once for all.
     pub installation: Arc<dyn Installation>,
     /// Whether looking things up is given up for now, for the probes: a shared store that does not
     /// answer. An embedded one always does.
@@ -192,11 +232,12 @@ pub struct Stores {
 }
 
 impl Stores {
-    fn of<S: Entries + Vectors + Ledger + Installation + 'static>(store: Arc<S>) -> Self {
+    fn of<S: Entries + Vectors + Ledger + Labels + Installation + 'static>(store: Arc<S>) -> Self {
         Self {
             entries: store.clone(),
             vectors: store.clone(),
             ledger: store.clone(),
+            labels: store.clone(),
             installation: store,
             away: Arc::default(),
         }

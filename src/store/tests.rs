@@ -42,8 +42,11 @@ async fn a_sqlite_store_keeps_the_contract_shared_by_two() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("fgy.db");
     let (one, other) = (open_at(&path).await.unwrap(), open_at(&path).await.unwrap());
-    let key = one.installation.installation_key([1; 32]).await.unwrap();
-    assert_eq!(other.installation.installation_key([2; 32]).await, Ok(key));
+    let key = one.installation.settled(Fact::Key, [1; 32]).await.unwrap();
+    assert_eq!(
+        other.installation.settled(Fact::Key, [2; 32]).await,
+        Ok(key)
+    );
     one.ledger.post(vec![line(1)]).await.unwrap();
     other.ledger.post(vec![line(1), line(2)]).await.unwrap();
     let period = Period {
@@ -137,7 +140,11 @@ async fn what_was_kept_is_there_after_a_restart() {
     let before = open_at(&path).await.unwrap();
     before.entries.put(vec![put]).await.unwrap();
     before.ledger.post(vec![line(1)]).await.unwrap();
-    let key = before.installation.installation_key([7; 32]).await.unwrap();
+    let key = before
+        .installation
+        .settled(Fact::Key, [7; 32])
+        .await
+        .unwrap();
     drop(before);
     let after = open_at(&path).await.unwrap();
     let stored = after
@@ -160,7 +167,10 @@ async fn what_was_kept_is_there_after_a_restart() {
         after.ledger.page("acme".into(), period, None, 9).await,
         Ok(vec![line(1)])
     );
-    assert_eq!(after.installation.installation_key([8; 32]).await, Ok(key));
+    assert_eq!(
+        after.installation.settled(Fact::Key, [8; 32]).await,
+        Ok(key)
+    );
 }
 
 #[tokio::test]

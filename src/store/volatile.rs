@@ -2,6 +2,7 @@
 //! reading of the contract. It writes no file, and when its bounds are reached it says so instead of
 //! dropping anything.
 
+mod labels;
 mod vectors;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,10 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fgy_cluster::Key;
 
 use super::{
-    Entries, Error, Installation, KEYS_MAX, Ledger, PAGE_LINES_MAX, Point, Put, Reply, Scope,
+    Entries, Error, Fact, Installation, KEYS_MAX, Ledger, PAGE_LINES_MAX, Point, Put, Reply, Scope,
     Settings, Stored,
 };
 use crate::answer::stamp::Millis;
+use crate::label::Label;
 use crate::ledger::line::{Line, LineId};
 use crate::ledger::totals::{Period, Place, Sum, Totals};
 use crate::names::{Name, TenantId};
@@ -32,7 +34,9 @@ struct Held {
     points: HashMap<Key, Arc<Point>>,
     ids: HashSet<LineId>,
     lines: BTreeMap<(TenantId, Place), Line>,
-    installation_key: Option<[u8; 32]>,
+    settled: HashMap<&'static str, [u8; 32]>,
+    /// The latest first.
+    labels: HashMap<TenantId, Vec<Label>>,
 }
 
 struct Entry {
@@ -230,6 +234,13 @@ impl Ledger for Volatile {
         now(Ok(()))
     }
 
+    fn line(&self, id: LineId) -> Reply<'_, Option<Line>> {
+        let held = self.held();
+        let known = held.ids.contains(&id);
+        let line = known.then(|| held.lines.values().find(|line| line.id == id).cloned());
+        now(Ok(line.flatten()))
+    }
+
     fn totals(&self, tenant: TenantId, period: Period) -> Reply<'_, Totals> {
         let mut totals = Totals::default();
         for line in self.held().of_period(&tenant, period, None) {
@@ -256,7 +267,8 @@ impl Ledger for Volatile {
 }
 
 impl Installation for Volatile {
-    fn installation_key(&self, candidate: [u8; 32]) -> Reply<'_, [u8; 32]> {
-        now(Ok(*self.held().installation_key.get_or_insert(candidate)))
+    fn settled(&self, fact: Fact, candidate: [u8; 32]) -> Reply<'_, [u8; 32]> {
+        let mut held = self.held();
+        now(Ok(*held.settled.entry(fact.name()).or_insert(candidate)))
     }
 }

@@ -6,15 +6,22 @@
     reason = "a test ends where its ground is missing, and says which input it was at"
 )]
 
+mod admin;
 mod billing;
 mod coalesce;
+mod control;
 mod corpus;
 mod embeddings;
 mod exact;
 mod failing;
+mod feedback;
+mod first_start;
 mod headers;
+mod nearness;
+mod outage;
 mod semantic;
 mod streaming;
 mod support;
 mod tenancy;
+mod verified;
 mod wishes;

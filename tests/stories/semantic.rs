@@ -9,10 +9,10 @@ use fgy::config::{Auth, Provider, ProviderKind};
 use fgy::semantic::guard::Cause;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Ask, CHAT, Draws, World, chat, streamed};
+use crate::support::{Answer, Ask, CHAT, Database, Draws, World, chat, streamed};
 
 /// Guards read words, and here words are to mean nothing: a policy whose guard asks for nothing.
-fn unguarded(name: &str, rest: &str) -> String {
+pub(crate) fn unguarded(name: &str, rest: &str) -> String {
     let causes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
     let off = causes.join(", ");
     format!(
@@ -23,16 +23,16 @@ fn unguarded(name: &str, rest: &str) -> String {
 }
 
 /// Words that no other question has, about nothing in particular.
-fn words(n: usize) -> String {
+pub(crate) fn words(n: usize) -> String {
     format!("please tell us something about topic {n}")
 }
 
 /// A chat in these words whose answer is this text.
-fn saying(words: &str, text: &str) -> Value {
+pub(crate) fn saying(words: &str, text: &str) -> Value {
     chat(&format!("{words} [[mock text={text}]]"))
 }
 
-fn said(answer: &Answer) -> String {
+pub(crate) fn said(answer: &Answer) -> String {
     let json = answer.json();
     let text = &json["choices"][0]["message"]["content"];
     text.as_str().unwrap_or_default().to_owned()
@@ -40,16 +40,31 @@ fn said(answer: &Answer) -> String {
 
 async fn meaningless(world: &World) {
     world.policy(&unguarded("unguarded", "")).await;
-    world.behave(&[("alike", "true")]);
 }
 
 /// A world whose embedder is the simulated provider's.
-async fn world(store: Option<String>) -> World {
-    let world = World::told(fgy::mock::Settings::default(), |settings| {
+pub(crate) async fn world(store: Option<String>) -> World {
+    let world = guarded(store).await;
+    meaningless(&world).await;
+    world
+}
+
+/// The same with the guard of the built-in policy.
+pub(crate) async fn guarded(store: Option<String>) -> World {
+    let world = distinct(store).await;
+    world.behave(&[("alike", "true")]);
+    world
+}
+
+/// The same with vectors that are as far apart as can be; a shared store of four connections.
+pub(crate) async fn distinct(store: Option<String>) -> World {
+    World::told(fgy::mock::Settings::default(), |settings| {
+        settings.limits.store_connections_max = 4;
         if let Some(store) = store {
             settings.store = store;
         }
         let mock = Provider {
+            name: "mock".into(),
             kind: ProviderKind::OpenAi,
             base_url: settings.upstream.clone(),
             models: Vec::new(),
@@ -58,11 +73,10 @@ async fn world(store: Option<String>) -> World {
         };
         settings.providers.insert("mock".into(), mock);
         settings.embedding.provider = "mock".into();
+        settings.embedding.embedding_model = "text-embedding-3-small".into();
         settings.embedding.vector_dimensions = 1_536;
     })
-    .await;
-    meaningless(&world).await;
-    world
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -241,7 +255,8 @@ async fn no_two_places_meet(store: Option<String>, questions: usize) {
     let seed = 0x5eed_0003;
     println!("seed {seed:#x}");
     let mut draws = Draws(seed);
-    let mut made: BTreeMap<Place, String> = BTreeMap::new();
+    // Of a place, what was made for it: once, but for looks that were given up.
+    let mut made: BTreeMap<Place, Vec<String>> = BTreeMap::new();
     let (mut near, mut fresh, mut given_up) = (0, 0, 0);
     for n in 0..questions {
         if n % 997 == 996 {
@@ -260,7 +275,7 @@ async fn no_two_places_meet(store: Option<String>, questions: usize) {
         let text = said(&answer);
         match made.get(&place) {
             Some(expected) if answer.cache() == "semantic-hit" => {
-                assert_eq!(&text, expected, "{n}: {place:?}");
+                assert!(expected.contains(&text), "{n}: {place:?} {text}");
                 near += 1;
             }
             // On a machine that is busy elsewhere a look may be given up; it says so.
@@ -270,7 +285,7 @@ async fn no_two_places_meet(store: Option<String>, questions: usize) {
                     told.0 == "miss" && GIVEN_UP.contains(&told.1),
                     "{n}: {told:?}"
                 );
-                made.insert(place, text);
+                made.entry(place).or_default().push(text);
                 given_up += 1;
             }
             None => {
@@ -279,7 +294,7 @@ async fn no_two_places_meet(store: Option<String>, questions: usize) {
                     ("miss", format!("made-for-{n}")),
                     "{place:?}"
                 );
-                made.insert(place, format!("made-for-{n}"));
+                made.insert(place, vec![format!("made-for-{n}")]);
                 fresh += 1;
             }
         }
@@ -296,4 +311,13 @@ async fn no_two_places_meet_in_memory() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_two_places_meet_in_the_file() {
     no_two_places_meet(None, 10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_two_places_meet_in_a_shared_store() {
+    let Some(database) = Database::new("places").await else {
+        return;
+    };
+    no_two_places_meet(Some(database.url()), 10_000).await;
+    database.end().await;
 }

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::answer::stamp::Millis;
 use crate::ledger::journal;
-use crate::ledger::line::Line;
+use crate::ledger::line::{Line, LineId};
 use crate::ledger::samples::line;
 use crate::ledger::totals::{Period, Place, Totals};
 use crate::names::TenantId;
@@ -42,6 +42,10 @@ impl Ledger for Fickle {
                 }
             }
         })
+    }
+
+    fn line(&self, id: LineId) -> Reply<'_, Option<Line>> {
+        self.ledger.line(id)
     }
 
     fn totals(&self, tenant: TenantId, period: Period) -> Reply<'_, Totals> {

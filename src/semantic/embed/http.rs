@@ -311,6 +311,10 @@ impl Embedder for Http {
         guess(text).min(COUNT_MAX)
     }
 
+    fn is_paid(&self) -> bool {
+        true
+    }
+
     fn embed(&self, texts: Vec<String>) -> BoxFuture<'_, Result<Vec<Vector>, Declined>> {
         Box::pin(async move { Ok(self.embed_paid(texts).await?.vectors) })
     }

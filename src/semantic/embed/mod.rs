@@ -45,6 +45,11 @@ pub trait Embedder: Send + Sync {
         })
     }
 
+    /// Whether somebody is paid for vectors.
+    fn is_paid(&self) -> bool {
+        false
+    }
+
     /// Whether there is any use in asking now.
     fn state(&self) -> State {
         State::Ready

@@ -47,6 +47,7 @@ async fn page(ledger: &dyn Ledger, tenant: &str, period: Period) -> Vec<Line> {
 }
 
 async fn every_field_comes_back(ledger: &dyn Ledger) {
+    assert_eq!(ledger.line(LineId(3)).await, Ok(None));
     let mut lines = lines("fields", 3);
     let [full, bare, odd] = &mut lines[..] else {
         unreachable!("three lines")
@@ -60,6 +61,9 @@ async fn every_field_comes_back(ledger: &dyn Ledger) {
     odd.key = Some(Key([0; 32]));
     ledger.post(lines.clone()).await.expect("post");
     assert_eq!(page(ledger, "fields", ALWAYS).await, lines);
+    for line in &lines {
+        assert_eq!(ledger.line(line.id).await, Ok(Some(line.clone())));
+    }
     assert_eq!(ledger.post(Vec::new()).await, Ok(()));
 }
 

@@ -10,6 +10,7 @@
 
 pub mod entries;
 pub mod installation;
+pub mod labels;
 pub mod ledger;
 pub mod vectors;
 
@@ -20,5 +21,6 @@ pub async fn all(stores: &Stores) {
     entries::all(&*stores.entries).await;
     vectors::all(stores).await;
     ledger::all(&*stores.ledger).await;
+    labels::all(&*stores.labels).await;
     installation::all(&*stores.installation).await;
 }

@@ -40,6 +40,10 @@ const PAGE: &str = "SELECT id, at, tenant, agent, namespace, model, path, outcom
     fee, embedding, idempotency, similarity_bp \
     FROM lines WHERE tenant = $1 AND at < $2 AND (at, id) > ($3, $4) ORDER BY at, id LIMIT $5";
 
+const LINE: &str = "SELECT id, at, tenant, agent, namespace, model, path, outcome, reason, key, \
+    status, delivered, input, cached_input, output, estimated, price_version, priced, cost, saved, \
+    fee, embedding, idempotency, similarity_bp FROM lines WHERE id = $1";
+
 impl Ledger for Postgres {
     fn post(&self, lines: Vec<Line>) -> Reply<'_, ()> {
         Box::pin(async move {
@@ -55,6 +59,20 @@ impl Ledger for Postgres {
                 })
             })
             .await
+        })
+    }
+
+    fn line(&self, id: LineId) -> Reply<'_, Option<Line>> {
+        Box::pin(async move {
+            let row = self
+                .chore(move |connection| {
+                    Box::pin(async move {
+                        let query = sqlx::query(LINE).bind(id.0.to_be_bytes());
+                        query.fetch_optional(connection).await
+                    })
+                })
+                .await?;
+            row.map(|row| self.read_line(&row)).transpose()
         })
     }
 
@@ -108,13 +126,13 @@ impl Ledger for Postgres {
                     })
                 })
                 .await?;
-            rows.iter().map(|row| self.line(row)).collect()
+            rows.iter().map(|row| self.read_line(row)).collect()
         })
     }
 }
 
 impl Postgres {
-    fn line(&self, row: &PgRow) -> Result<Line, Error> {
+    fn read_line(&self, row: &PgRow) -> Result<Line, Error> {
         let line = line(row).map_err(|error| fault::of(&self.shown, &error))?;
         line.ok_or_else(|| fault::damaged(&self.shown, "a ledger line"))
     }

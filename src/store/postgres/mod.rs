@@ -10,6 +10,7 @@ mod breaker;
 mod entries;
 mod fault;
 mod gate;
+mod labels;
 mod ledger;
 mod models;
 mod schema;
@@ -27,7 +28,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, PgTr
 use self::gate::{Gate, Terms, Work};
 use self::schema::{Schema, Unprepared};
 use self::vectors::Points;
-use super::{Error, Installation, Reply, Settings};
+use super::{Error, Fact, Installation, Reply, Settings};
 use crate::answer::stamp::Millis;
 
 /// A connection that nobody used for so long is closed.
@@ -108,23 +109,24 @@ impl Postgres {
 }
 
 impl Installation for Postgres {
-    fn installation_key(&self, candidate: [u8; 32]) -> Reply<'_, [u8; 32]> {
+    fn settled(&self, fact: Fact, candidate: [u8; 32]) -> Reply<'_, [u8; 32]> {
         const OFFER: &str =
-            "INSERT INTO installation (name, value) VALUES ('key', $1) ON CONFLICT DO NOTHING";
-        const READ: &str = "SELECT value FROM installation WHERE name = 'key'";
+            "INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        const READ: &str = "SELECT value FROM installation WHERE name = $1";
         Box::pin(async move {
             // Asked at start alone, and worth the exact reason.
             self.schema.prepare().await?;
             let value: Vec<u8> = self
                 .chore(move |connection| {
                     Box::pin(async move {
-                        let offer = sqlx::query(OFFER).bind(candidate);
+                        let offer = sqlx::query(OFFER).bind(fact.name()).bind(candidate);
                         offer.execute(&mut *connection).await?;
-                        sqlx::query_scalar(READ).fetch_one(connection).await
+                        let read = sqlx::query_scalar(READ).bind(fact.name());
+                        read.fetch_one(connection).await
                     })
                 })
                 .await?;
-            let damaged = |_| fault::damaged(&self.shown, "the installation key");
+            let damaged = |_| fault::damaged(&self.shown, fact.name());
             value.try_into().map_err(damaged)
         })
     }

@@ -74,6 +74,11 @@ async fn no_routine_question_reads_a_whole_table() {
              ORDER BY at, id LIMIT 5",
             "lines_place",
         ),
+        ("SELECT at FROM lines WHERE id = '\\x00'", "lines_pkey"),
+        (
+            "SELECT id FROM labels WHERE tenant = 't' ORDER BY at DESC, id DESC LIMIT 5",
+            "labels_place",
+        ),
     ] {
         let plan = plan(&store.looks, query).await;
         assert!(plan.contains(index), "{query}\n{plan}");

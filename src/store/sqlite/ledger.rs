@@ -33,6 +33,10 @@ const PAGE: &str = "SELECT id, at, tenant, agent, namespace, model, path, outcom
     fee, embedding, idempotency, similarity_bp \
     FROM lines WHERE tenant = ?1 AND at < ?2 AND (at, id) > (?3, ?4) ORDER BY at, id LIMIT ?5";
 
+const LINE: &str = "SELECT id, at, tenant, agent, namespace, model, path, outcome, reason, key, \
+    status, delivered, input, cached_input, output, estimated, price_version, priced, cost, saved, \
+    fee, embedding, idempotency, similarity_bp FROM lines WHERE id = ?1";
+
 impl Ledger for Sqlite {
     fn post(&self, lines: Vec<Line>) -> Reply<'_, ()> {
         Box::pin(async move {
@@ -54,6 +58,15 @@ impl Ledger for Sqlite {
                 .execute(&mut *writer)
                 .await;
             hurry.map(drop).map_err(|error| self.fault(error))
+        })
+    }
+
+    fn line(&self, id: LineId) -> Reply<'_, Option<Line>> {
+        Box::pin(async move {
+            let query = sqlx::query(LINE).bind(id.0.to_be_bytes().to_vec());
+            let row = query.fetch_optional(&self.readers).await;
+            let row = row.map_err(|error| self.fault(error))?;
+            row.map(|row| self.read_line(&row)).transpose()
         })
     }
 
@@ -97,13 +110,13 @@ impl Ledger for Sqlite {
                 .fetch_all(&self.readers)
                 .await
                 .map_err(|error| self.fault(error))?;
-            rows.iter().map(|row| self.line(row)).collect()
+            rows.iter().map(|row| self.read_line(row)).collect()
         })
     }
 }
 
 impl Sqlite {
-    fn line(&self, row: &SqliteRow) -> Result<Line, Error> {
+    fn read_line(&self, row: &SqliteRow) -> Result<Line, Error> {
         let line = line(row).map_err(|error| self.fault(error))?;
         line.ok_or_else(|| fault::damaged(&self.path, "a ledger line"))
     }

@@ -5,6 +5,7 @@
 
 mod entries;
 mod fault;
+mod labels;
 mod ledger;
 mod vectors;
 
@@ -22,7 +23,7 @@ use sqlx::sqlite::{
 use sqlx::{Connection, Sqlite as Driver, Transaction};
 
 use super::index::Index;
-use super::{Error, Installation, Reply, Settings};
+use super::{Error, Fact, Installation, Reply, Settings};
 use crate::answer::stamp::Millis;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -82,20 +83,22 @@ impl Sqlite {
 }
 
 impl Installation for Sqlite {
-    fn installation_key(&self, candidate: [u8; 32]) -> Reply<'_, [u8; 32]> {
+    fn settled(&self, fact: Fact, candidate: [u8; 32]) -> Reply<'_, [u8; 32]> {
         const OFFER: &str =
-            "INSERT INTO installation (name, value) VALUES ('key', ?1) ON CONFLICT DO NOTHING";
-        const READ: &str = "SELECT value FROM installation WHERE name = 'key'";
+            "INSERT INTO installation (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        const READ: &str = "SELECT value FROM installation WHERE name = ?1";
         Box::pin(async move {
             let mut writer = self.writer().await?;
             let offered = sqlx::query(OFFER)
+                .bind(fact.name())
                 .bind(candidate.to_vec())
                 .execute(&mut *writer)
                 .await;
             offered.map_err(|error| self.fault(error))?;
-            let read = sqlx::query_scalar(READ).fetch_one(&mut *writer).await;
+            let read = sqlx::query_scalar(READ).bind(fact.name());
+            let read = read.fetch_one(&mut *writer).await;
             let value: Vec<u8> = read.map_err(|error| self.fault(error))?;
-            let damaged = |_| fault::damaged(&self.path, "the installation key");
+            let damaged = |_| fault::damaged(&self.path, fact.name());
             value.try_into().map_err(damaged)
         })
     }

@@ -92,6 +92,16 @@ async fn no_routine_question_reads_a_whole_table() {
             "SELECT sum(fee) FROM lines WHERE tenant = 't' AND at >= 1 AND at < 9",
             "lines_place",
         ),
+        ("SELECT at FROM lines WHERE id = x'00'", "PRIMARY KEY"),
+        (
+            "SELECT id FROM labels WHERE tenant = 't' ORDER BY at DESC, id DESC LIMIT 5",
+            "labels_place",
+        ),
+        (
+            "DELETE FROM labels WHERE tenant = 't' AND (at, id) <= (SELECT at, id FROM labels \
+             WHERE tenant = 't' ORDER BY at DESC, id DESC LIMIT 1 OFFSET 9)",
+            "labels_place",
+        ),
     ] {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
         let rows = sqlx::query(explain)
@@ -105,7 +115,7 @@ async fn no_routine_question_reads_a_whole_table() {
             "{query}\n{plan}"
         );
         assert!(
-            ["entries", "lines", "points"]
+            ["entries", "labels", "lines", "points"]
                 .iter()
                 .all(|table| !plan.contains(&format!("SCAN {table}"))),
             "{query}\n{plan}"

@@ -4,6 +4,7 @@
 
 mod ask;
 pub(crate) mod crowd;
+mod database;
 mod live;
 
 use std::future::Future;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) use ask::{Answer, Ask};
+pub(crate) use database::{Database, Server};
 pub(crate) use live::{Live, Told, now_micros, payloads};
 
 /// How long a condition may take to come true on a slow machine.
@@ -51,10 +53,10 @@ impl World {
         let folder = TempDir::new().expect("a folder");
         let mut told = settings_of(folder.path(), &mock.base_url());
         tell(&mut told);
-        let node = Node::start(&told).await.expect("a node");
+        let mut node = Node::start(&told).await.expect("a node");
         let token = std::fs::read_to_string(folder.path().join("data").join(TOKEN_FILE));
         World {
-            key: node.first_key.clone().expect("the first key"),
+            key: node.settled().await.expect("the first key"),
             client: client(),
             base: format!("http://{}", node.address),
             admin: format!("http://{}", node.admin_address),
@@ -63,6 +65,34 @@ impl World {
             mock,
             folder,
         }
+    }
+
+    /// Stops the node in order and starts it again on its folder, told something else perhaps.
+    pub(crate) async fn restart(&mut self, tell: impl FnOnce(&mut Settings)) {
+        if let Some(node) = self.node.take() {
+            node.stop().await;
+        }
+        let mut told = settings_of(self.folder.path(), &self.mock.base_url());
+        tell(&mut told);
+        // A command line that another story starts just now holds a copy of the folder's lock until
+        // it runs: the process forks with all its open files.
+        let start = async || match Node::start(&told).await {
+            Ok(node) => Some(node),
+            Err(error) if error.to_string().contains("in use by another") => None,
+            Err(error) => panic!("the node again: {error:#}"),
+        };
+        let mut node = eventually("the node starts again", start).await;
+        assert_eq!(node.settled().await, None, "a second start makes no key");
+        self.base = format!("http://{}", node.address);
+        self.admin = format!("http://{}", node.admin_address);
+        self.node = Some(node);
+    }
+
+    /// A file beside the node's folder; its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
     }
 
     /// A request to `path`, with the world's tenant key and a provider key.
@@ -145,6 +175,15 @@ impl World {
         value.parse().expect("a whole number")
     }
 
+    /// A counter of the node's, over all its labels.
+    pub(crate) async fn sum(&self, name: &str) -> u64 {
+        let text = self.admin("GET", "/metrics", "").await.text();
+        let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let mine = lines.filter(|(found, _)| found.starts_with(&format!("{name}{{")));
+        mine.map(|(_, value)| value.parse::<u64>().expect("a whole number"))
+            .sum()
+    }
+
     /// Waits until so many callers have joined flights of others since the node started.
     pub(crate) async fn followers(&self, count: u64) {
         let joined = async || (self.gauge("fgy_flights_followed").await >= count).then_some(());
@@ -171,16 +210,21 @@ impl World {
         self.mock.behave(behaviour);
     }
 
-    /// Stops the node in order and opens what it left behind: the ledger, line by line.
-    pub(crate) async fn lines(&mut self, tenant: &str) -> Vec<fgy::ledger::line::Line> {
-        use fgy::answer::stamp::Millis;
+    /// Stops the node in order and opens what it left behind.
+    pub(crate) async fn left_behind(&mut self) -> fgy::store::Stores {
         if let Some(node) = self.node.take() {
             node.stop().await;
         }
         let file = self.folder.path().join("data").join("fgy.db");
         let url = format!("sqlite:{}", file.display());
         let told = fgy::store::Settings::default();
-        let stores = fgy::store::open(&url, &told).await.expect("the store");
+        fgy::store::open(&url, &told).await.expect("the store")
+    }
+
+    /// The ledger of the stopped node, line by line.
+    pub(crate) async fn lines(&mut self, tenant: &str) -> Vec<fgy::ledger::line::Line> {
+        use fgy::answer::stamp::Millis;
+        let stores = self.left_behind().await;
         let all = fgy::ledger::totals::Period {
             from: Millis(0),
             to: Millis(1 << 52),
