@@ -18,6 +18,8 @@ pub enum Problem {
     NoProviderKey,
     /// The body is not what the API takes; where and why, in words that do not quote it.
     BadBody(String),
+    /// A query string is not what the path takes; why.
+    BadQuery(String),
     /// A header cannot be read.
     BadHeader {
         /// Which.
@@ -64,6 +66,8 @@ pub enum Problem {
     Internal,
     /// An admin request without a token that is good for it.
     BadToken,
+    /// An admin request that changes something, with a token that may only read.
+    ReadOnly,
     /// The registry could not be changed; why.
     ControlAway(String),
     /// The store could not be asked; why.
@@ -81,6 +85,7 @@ impl Problem {
             Problem::UnknownKey => "unknown-key",
             Problem::NoProviderKey => "no-provider-key",
             Problem::BadBody(_) => "bad-body",
+            Problem::BadQuery(_) => "bad-query",
             Problem::BadHeader { .. } => "bad-header",
             Problem::TooLarge { .. } => "too-large",
             Problem::SlowBody => "slow-body",
@@ -97,6 +102,7 @@ impl Problem {
             Problem::Upgrade { .. } => "upgrade",
             Problem::Internal => "internal",
             Problem::BadToken => "bad-token",
+            Problem::ReadOnly => "read-only",
             Problem::ControlAway(_) => "control-unavailable",
             Problem::StoreAway(_) => "store-unavailable",
             Problem::NotFound(_) => "not-found",
@@ -130,7 +136,7 @@ impl From<Fault> for Problem {
     fn from(fault: Fault) -> Problem {
         match fault {
             Fault::Refused(refusal) => Problem::Refused(refusal),
-            Fault::Lost => Problem::Unreachable,
+            Fault::Lost | Fault::OwnerLost => Problem::Unreachable,
             Fault::TooSlow => Problem::TooSlow,
             Fault::TooLong => Problem::TooLong,
             Fault::NoRoom => Problem::Overloaded,

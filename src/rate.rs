@@ -17,6 +17,8 @@ const TENANTS_PER_SHARD_MAX: usize = 1_024;
 const MINUTE: u64 = 60_000_000;
 /// What may come at once where the limit is higher; a lower limit may be used up at once.
 const BURST: u32 = 60;
+/// One part in so many of a limit is split evenly over the nodes, whoever was asked.
+const EVEN_PART: u32 = 10;
 /// Of a high limit, this many seconds' worth may come at once.
 const BURST_SECONDS: u32 = 2;
 
@@ -91,9 +93,92 @@ fn step(paid: u64, per_minute: u32, now: u64) -> Result<u64, TooMany> {
     })
 }
 
+/// What one node may admit of a tenant's limit, given what each node of the cluster was asked
+/// for in the last while: the parts of all nodes are the limit exactly, whoever works them out.
+///
+/// Below the limit each has its demand, and what is left over is split evenly, so that a node
+/// that nobody asked may be asked. Above it a tenth is split evenly and the rest by demand.
+/// A node that is not among `demands` may admit nothing.
+#[must_use]
+pub fn share(limit: u32, demands: &[u32], me: usize) -> u32 {
+    let Some(&mine) = demands.get(me) else {
+        return 0;
+    };
+    let total: u64 = demands.iter().map(|demand| u64::from(*demand)).sum();
+    let even = |amount: u32| {
+        let (count, at) = (demands.len() as u32, me as u32);
+        amount / count + u32::from(at < amount % count)
+    };
+    // In the first case the total is within the limit, so it fits.
+    if total <= u64::from(limit) {
+        return mine + even(limit - total as u32);
+    }
+    let floor = limit / EVEN_PART;
+    even(floor) + part(limit - floor, demands, me, total)
+}
+
+/// A part by demand, rounded so that the parts are the amount: what rounding down leaves goes, one
+/// each, to those who lost most by it, the earlier of equals first.
+fn part(amount: u32, demands: &[u32], me: usize, total: u64) -> u32 {
+    let wide = |demand: u32| u64::from(amount) * u64::from(demand);
+    let lost = |at: usize| (wide(demands[at]) % total, std::cmp::Reverse(at));
+    let given: u64 = demands.iter().map(|demand| wide(*demand) / total).sum();
+    let before = (0..demands.len()).filter(|at| lost(*at) > lost(me)).count() as u64;
+    let one_more = u64::from(before < u64::from(amount) - given);
+    // No part is more than the whole.
+    (wide(demands[me]) / total + one_more) as u32
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_all_nodes_are_the_limit() {
+        for (limit, demands, parts) in [
+            (60, &[0_u32][..], &[60_u32][..]),
+            (60, &[500], &[60]),
+            (60, &[0, 0, 0], &[20, 20, 20]),
+            (61, &[0, 0, 0], &[21, 20, 20]),
+            (60, &[30, 0, 0], &[40, 10, 10]),
+            (60, &[20, 20, 20], &[20, 20, 20]),
+            // A tenth evenly, the rest by demand.
+            (60, &[100, 100, 100], &[20, 20, 20]),
+            (60, &[600, 0, 0], &[56, 2, 2]),
+            (60, &[90, 30, 0], &[43, 15, 2]),
+            (1, &[5, 9, 9], &[0, 1, 0]),
+            (2, &[1, 1, 1], &[1, 1, 0]),
+            (0, &[3, 0], &[0, 0]),
+            (u32::MAX, &[u32::MAX, u32::MAX], &[1 << 31, (1 << 31) - 1]),
+        ] {
+            let told: Vec<u32> = (0..demands.len())
+                .map(|me| share(limit, demands, me))
+                .collect();
+            assert_eq!(told, parts, "{limit} {demands:?}");
+        }
+        assert_eq!(share(60, &[1, 2], 2), 0, "not of the cluster");
+        assert_eq!(share(60, &[], 0), 0);
+    }
+
+    #[test]
+    fn nobody_is_given_what_another_has() {
+        let mut draw = 0x5eed_u64;
+        let mut below = |limit: u64| {
+            draw = draw
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (draw >> 33) % limit
+        };
+        for _ in 0..2_000 {
+            let demands: Vec<u32> = (0..=below(8)).map(|_| below(1_000) as u32).collect();
+            let limit = below(3_000) as u32;
+            let parts: Vec<u32> = (0..demands.len())
+                .map(|me| share(limit, &demands, me))
+                .collect();
+            let sum: u64 = parts.iter().map(|part| u64::from(*part)).sum();
+            assert_eq!(sum, u64::from(limit), "{limit} {demands:?}: {parts:?}");
+        }
+    }
 
     const START: u64 = 1_700_000_000_000;
 

@@ -3,6 +3,9 @@
 //! before the caller has the last byte. It never waits, and a line that finds no room is counted
 //! and never billed.
 
+mod prices;
+mod recent;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +13,14 @@ use std::time::Duration;
 use fgy_cluster::{Key, NodeId};
 use tokio::time::Instant;
 
+pub use self::prices::{Prices, Unread};
+pub use self::recent::Recent;
 use crate::answer::event::Tally;
 use crate::answer::stamp::Millis;
 use crate::answer::usage::Usage;
 use crate::ledger::journal::Journal;
 use crate::ledger::line::{Amounts, Line, LineId, Outcome};
 use crate::ledger::money::{BasisPoints, NanoUsd};
-use crate::ledger::price::PriceTable;
 use crate::metrics::Metrics;
 use crate::names::Name;
 use crate::problem::Problem;
@@ -29,9 +33,11 @@ pub struct Settler {
     /// Where lines go.
     pub journal: Arc<Journal>,
     /// What tokens cost.
-    pub prices: arc_swap::ArcSwap<PriceTable>,
+    pub prices: Prices,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whose answers were heard lately by meaning.
+    pub recent: Arc<Recent>,
     /// Which requests leave a line in the log.
     pub access_log: AccessLog,
 }
@@ -75,6 +81,10 @@ pub struct Settlement {
     key: Option<Key>,
     status: u16,
     similarity_bp: Option<u16>,
+    /// Where the answer lay, where it was another question's.
+    matched: Option<Key>,
+    /// Paid to a provider for vectors.
+    embedding: NanoUsd,
     usage: Usage,
     /// What was not paid for of an answer that was paid for in part.
     saved_part: Option<Usage>,
@@ -98,6 +108,8 @@ impl Settler {
             key: None,
             status: 0,
             similarity_bp: None,
+            matched: None,
+            embedding: NanoUsd::ZERO,
             usage: Usage::default(),
             saved_part: None,
             whole: Amounts::default(),
@@ -141,6 +153,16 @@ impl Settlement {
     pub fn refused(mut self: Box<Self>, problem: &Problem, status: u16) {
         self.became(Outcome::Refused, problem.token().into(), None);
         self.status = status;
+    }
+
+    /// The answer is that of another question, which lies there.
+    pub fn matched(&mut self, key: Key) {
+        self.matched = Some(key);
+    }
+
+    /// Vectors were paid for, whatever becomes of the request.
+    pub fn embedded(&mut self, price: NanoUsd) {
+        self.embedding += price;
     }
 
     /// A part of the answer was kept: what its tokens would have cost is saved.
@@ -230,7 +252,7 @@ impl Settlement {
             cost: amounts.cost,
             saved: amounts.saved,
             fee: amounts.fee,
-            embedding: NanoUsd::ZERO,
+            embedding: self.embedding,
             idempotency: self.opening.idempotency,
             similarity_bp: self.similarity_bp,
         }
@@ -248,6 +270,9 @@ impl Drop for Settlement {
         self.settler
             .metrics
             .ended(self.outcome, &self.reason, path, took, amounts.saved.0);
+        if let Some(matched) = self.matched {
+            self.settler.recent.note(self.opening.id, matched);
+        }
         if let Some(similarity_bp) = self.similarity_bp {
             self.settler.metrics.near(similarity_bp);
         }

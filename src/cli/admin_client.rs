@@ -60,6 +60,22 @@ impl AdminClient {
         self.ask(self.request(Method::GET, path)).await
     }
 
+    /// A whole list, page by page: what each page calls it.
+    pub(crate) async fn list(&self, path: &str, called: &str) -> anyhow::Result<Vec<Value>> {
+        let (mut items, mut query) = (Vec::new(), String::new());
+        loop {
+            let mut page: Value = self.get(&format!("{path}{query}")).await?;
+            match page[called].take() {
+                Value::Array(mut more) => items.append(&mut more),
+                _ => bail!("the node's answer is of another version of fgy"),
+            }
+            match page["next"].as_str() {
+                Some(next) => query = format!("?after={}", segment(next)),
+                None => return Ok(items),
+            }
+        }
+    }
+
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.ask(self.request(Method::DELETE, path)).await
     }
@@ -115,6 +131,20 @@ impl AdminClient {
         }
         serde_json::from_slice(&body).context("the node's answer is of another version of fgy")
     }
+}
+
+/// A name as one segment of a path: what is not a plain letter is written as bytes.
+pub(crate) fn segment(name: &str) -> String {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let written = name.bytes().map(|byte| {
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    written.collect()
 }
 
 fn complaint(body: &[u8]) -> Option<String> {

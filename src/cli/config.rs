@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::say;
@@ -60,19 +60,18 @@ pub(crate) fn read(
     environment: &Environment,
     file: Option<&Path>,
 ) -> anyhow::Result<Settings> {
-    let text = match file {
-        None => None,
-        Some(path) => Some(
-            std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-        ),
-    };
-    match config::settings(mode, given, environment, text.as_deref()) {
-        Ok(settings) => Ok(settings),
-        Err(mistakes) => {
-            let file = file.unwrap_or(Path::new("settings"));
-            let lines: Vec<String> = mistakes.iter().map(|mistake| told(file, mistake)).collect();
-            bail!("{}", lines.join("\n"))
-        }
-    }
+    let text = file.map(text_of).transpose()?;
+    config::settings(mode, given, environment, text.as_deref())
+        .map_err(|mistakes| complaint(file.unwrap_or(Path::new("settings")), &mistakes))
+}
+
+/// What a file says.
+pub(crate) fn text_of(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// All mistakes of a file, a line each.
+pub(crate) fn complaint(file: &Path, mistakes: &[Mistake]) -> anyhow::Error {
+    let lines: Vec<String> = mistakes.iter().map(|mistake| told(file, mistake)).collect();
+    anyhow::anyhow!("{}", lines.join("\n"))
 }

@@ -36,7 +36,13 @@ pub(crate) struct StatementArgs {
     #[arg(long, value_name = "YYYY-MM")]
     month: String,
     /// table, json or csv
-    #[arg(long, value_enum, hide_possible_values = true, default_value_t)]
+    #[arg(
+        long,
+        alias = "output",
+        value_enum,
+        hide_possible_values = true,
+        default_value_t
+    )]
     format: Format,
 }
 
@@ -82,7 +88,63 @@ pub(crate) async fn stats(args: StatsArgs, environment: &Environment) -> anyhow:
         &["OUTCOME", "REPLIES", "TOKENS", "LIST PRICE", "SAVED"],
         &rows,
     );
+    say_verified(&stats["verified"]);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was learned where the profile is `verified`.
+fn say_verified(verified: &Value) {
+    let rows: Vec<Vec<String>> = verified
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| {
+            let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
+            let percent = |value: &Value| match value.as_f64() {
+                Some(share) => format!("{:.1} %", share * 100.0),
+                None => "-".to_owned(),
+            };
+            let share = &it["wrong_share"];
+            let wrong = match share {
+                Value::Null => "-".to_owned(),
+                _ => format!(
+                    "{} ({} to {})",
+                    percent(&share[1]),
+                    percent(&share[0]),
+                    percent(&share[2])
+                ),
+            };
+            let bar = match (it["refused"].as_bool(), it["bar"].as_f64()) {
+                (Some(true), _) => "refused".to_owned(),
+                (_, Some(bar)) => format!("{bar:.2}"),
+                (_, None) => "none".to_owned(),
+            };
+            vec![
+                text("tenant"),
+                text("namespace"),
+                percent(&it["target_wrong"]),
+                bar,
+                it["judged"].to_string(),
+                wrong,
+                percent(&it["judge_error"]),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        say("\nverified:");
+        table::print(
+            &[
+                "TENANT",
+                "NAMESPACE",
+                "AIM",
+                "BAR",
+                "JUDGED",
+                "WRONG",
+                "JUDGE ERRS",
+            ],
+            &rows,
+        );
+    }
 }
 
 pub(crate) async fn statement(
@@ -148,7 +210,8 @@ fn row(part: &Value) -> Vec<String> {
     ]
 }
 
-fn dollars(nanos: &Value) -> String {
+/// Nano-dollars as dollars.
+pub(super) fn dollars(nanos: &Value) -> String {
     format!("${}", NanoUsd(nanos.as_u64().unwrap_or_default()))
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::admin_client::{AdminClient, Target};
+use super::admin_client::{AdminClient, Target, segment};
 use super::{Output, say, say_json, table};
 use crate::config::Environment;
 
@@ -66,19 +66,22 @@ pub(crate) async fn run(args: PolicyArgs, environment: &Environment) -> anyhow::
             }
         }
         PolicyCommand::List => {
-            let policies: Value = node.get("/policies").await?;
+            let policies = node.list("/policies", "policies").await?;
             if args.output == Output::Json {
                 return say_json(&policies).map(|()| ExitCode::SUCCESS);
             }
-            let rows: Vec<Vec<String>> =
-                policies.as_array().into_iter().flatten().map(row).collect();
+            let rows: Vec<Vec<String>> = policies.iter().map(row).collect();
             table::print(
                 &["POLICY", "ENABLED", "TYPE", "AGENTS", "MODELS", "TTL"],
                 &rows,
             );
         }
         PolicyCommand::Remove { name } => {
-            let _removed: Value = node.delete(&format!("/policies/{name}")).await?;
+            let path = format!("/policies/{}", segment(&name));
+            let removed: Value = node.delete(&path).await?;
+            if args.output == Output::Json {
+                return say_json(&removed).map(|()| ExitCode::SUCCESS);
+            }
             say("removed");
         }
     }

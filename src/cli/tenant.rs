@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::admin_client::{AdminClient, Target};
+use super::admin_client::{AdminClient, Target, segment};
 use super::{Output, say, say_json, table};
 use crate::config::Environment;
 
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: TenantArgs, environment: &Environment) -> anyhow::
     let node = AdminClient::new(&args.target, environment)?;
     let answer: Value = match args.command {
         TenantCommand::List => {
-            let tenants: Value = node.get("/tenants").await?;
+            let tenants = node.list("/tenants", "tenants").await?;
             return list(&tenants, args.output);
         }
         TenantCommand::Create { id, name, agent } => {
@@ -93,17 +93,22 @@ pub(crate) async fn run(args: TenantArgs, environment: &Environment) -> anyhow::
             .await?
         }
         TenantCommand::CreateKey { id, agent } => {
-            node.post(&format!("/tenants/{id}/keys"), &json!({ "agent": agent }))
-                .await?
+            node.post(
+                &format!("/tenants/{}/keys", segment(&id)),
+                &json!({ "agent": agent }),
+            )
+            .await?
         }
         TenantCommand::RotateKey { id, agent, overlap } => {
             let body = json!({ "agent": agent, "overlap_seconds": overlap });
-            node.post(&format!("/tenants/{id}/rotate"), &body).await?
+            node.post(&format!("/tenants/{}/rotate", segment(&id)), &body)
+                .await?
         }
         TenantCommand::RevokeKey { id, key } => {
-            node.delete(&format!("/tenants/{id}/keys/{key}")).await?
+            node.delete(&format!("/tenants/{}/keys/{}", segment(&id), segment(&key)))
+                .await?
         }
-        TenantCommand::Delete { id } => node.delete(&format!("/tenants/{id}")).await?,
+        TenantCommand::Delete { id } => node.delete(&format!("/tenants/{}", segment(&id))).await?,
     };
     if args.output == Output::Json {
         say_json(&answer)?;
@@ -116,14 +121,14 @@ pub(crate) async fn run(args: TenantArgs, environment: &Environment) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(tenants: &Value, output: Output) -> anyhow::Result<ExitCode> {
+fn list(tenants: &[Value], output: Output) -> anyhow::Result<ExitCode> {
     if output == Output::Json {
-        say_json(tenants)?;
+        say_json(&tenants)?;
         return Ok(ExitCode::SUCCESS);
     }
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut rows = Vec::new();
-    for tenant in tenants.as_array().into_iter().flatten() {
+    for tenant in tenants {
         let keys = tenant["keys"].as_array().cloned().unwrap_or_default();
         if keys.is_empty() {
             rows.push(vec![

@@ -18,6 +18,8 @@ use super::{
 };
 use crate::mistake::{Mistake, unknown};
 use crate::names::Name;
+use crate::policy::Glob;
+use crate::registry::DEFAULT_PROVIDER;
 
 /// Reads flags, environment and the text of the file, and checks the whole.
 ///
@@ -53,6 +55,24 @@ pub fn settings(
     mistakes.sort();
     if mistakes.is_empty() {
         Ok(settings)
+    } else {
+        Err(mistakes)
+    }
+}
+
+/// The `[providers.NAME]` sections of a file, for telling a running node of them. The rest of the
+/// file is understood and left alone, so that a node's own file will do.
+///
+/// # Errors
+/// Every mistake of the sections, and of the file's form.
+pub fn providers(file: &str) -> Result<Vec<Provider>, Vec<Mistake>> {
+    let mut reading = Reading::default();
+    reading.take_file(file);
+    let providers = reading.providers();
+    let mut mistakes = reading.mistakes;
+    mistakes.sort();
+    if mistakes.is_empty() {
+        Ok(providers.into_values().collect())
     } else {
         Err(mistakes)
     }
@@ -282,6 +302,7 @@ impl Reading {
         if !settings.peer_tls && !settings.peer_listen.ip().is_loopback() {
             self.missing("peer_tls", "is off, which is for loopback only");
         }
+        self.same_secrets(settings);
         let local = Embedding::default();
         if settings.embedding.provider == local.provider {
             let asked = &settings.embedding;
@@ -304,6 +325,28 @@ impl Reading {
         {
             self.mistakes
                 .push(entry.mistake("is `local` or the NAME of a [providers.NAME] section"));
+        }
+    }
+
+    /// Who holds one secret must not hold another by it.
+    fn same_secrets(&mut self, settings: &Settings) {
+        let all = [
+            ("admin_token", &settings.admin_token),
+            ("admin_read_token", &settings.admin_read_token),
+            ("cluster_secret", &settings.cluster_secret),
+            ("cluster_secret_previous", &settings.cluster_secret_previous),
+            ("bootstrap_key", &settings.bootstrap_key),
+        ];
+        for (at, (key, secret)) in all.iter().enumerate() {
+            let Some(secret) = secret else { continue };
+            let same = all[..at].iter().find(|(_, other)| {
+                other
+                    .as_ref()
+                    .is_some_and(|other| other.reveal() == secret.reveal())
+            });
+            if let Some((other, _)) = same {
+                self.missing(key, &format!("is the same as {other}; give each its own"));
+            }
         }
     }
 
@@ -458,18 +501,33 @@ impl Reading {
                 ("none", Auth::None),
                 ("operator", Auth::Operator),
             ];
+            let name_of = Name::from(provider);
+            if name_of == DEFAULT_PROVIDER
+                && let Some(first) = section.values().min_by_key(|it| (it.line, it.column))
+            {
+                let text = "is what FGY_UPSTREAM says: set upstream, or choose another name";
+                entries.mistakes.push(Mistake {
+                    key: "providers.default".to_owned(),
+                    ..first.mistake(text)
+                });
+            }
+            let read_auth = |text: &str| match choice(text, &auths) {
+                Ok(Auth::Operator) => Err(
+                    "is not there yet: write caller, or none for a server without keys".to_owned(),
+                ),
+                other => other,
+            };
             let read = Provider {
+                name: name_of.clone(),
                 kind: entries
                     .read("kind", |text| choice(text, &kinds))
-                    .unwrap_or(ProviderKind::OpenAi),
-                base_url: base_url.unwrap_or_default(),
-                models: entries.list("models", name),
-                auth: entries
-                    .read("auth", |text| choice(text, &auths))
                     .unwrap_or_default(),
+                base_url: base_url.unwrap_or_default(),
+                models: entries.list("models", |text| name(text).map(|it| Glob::from(&*it))),
+                auth: entries.read("auth", read_auth).unwrap_or_default(),
                 forward_headers: entries.list("forward_headers", header),
             };
-            providers.insert(Name::from(provider), read);
+            providers.insert(name_of, read);
         }
         providers
     }

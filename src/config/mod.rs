@@ -18,12 +18,13 @@ use std::path::PathBuf;
 use fgy_cluster::Secret;
 
 pub use self::args::Args;
-pub use self::check::settings;
+pub use self::check::{providers, settings};
 pub use self::env::Environment;
 pub use self::limits::Limits;
 pub use self::value::weak;
 pub use crate::mistake::Mistake;
 use crate::names::Name;
+pub use crate::registry::{Auth, Provider, ProviderKind};
 
 /// Which command asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,42 +124,6 @@ pub enum AccessLog {
     Sampled,
     /// All.
     All,
-}
-
-/// A provider of the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provider {
-    /// Which wire it speaks.
-    pub kind: ProviderKind,
-    /// Where it is, without a slash at its end.
-    pub base_url: String,
-    /// The models asked of it, `*` for any run of letters; empty: only by name.
-    pub models: Vec<Name>,
-    /// Whose key it is called with.
-    pub auth: Auth,
-    /// Request headers passed on to it, in small letters; they join the key.
-    pub forward_headers: Vec<Name>,
-}
-
-/// Which wire a provider speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProviderKind {
-    /// OpenAI's, as most do.
-    OpenAi,
-    /// Anthropic's.
-    Anthropic,
-}
-
-/// Whose key a provider is called with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Auth {
-    /// The caller's.
-    #[default]
-    Caller,
-    /// Nobody's: it asks for none.
-    None,
-    /// The operator's.
-    Operator,
 }
 
 /// How texts become vectors. Checked here, used where meanings are matched.

@@ -109,6 +109,7 @@ drain_seconds = 0
     let settings = settings(Mode::Up, &Args::default(), &environment, Some(file)).unwrap();
     assert!(settings.embedding_key.is_some());
     let expected = Provider {
+        name: "ollama".into(),
         kind: ProviderKind::OpenAi,
         base_url: "http://127.0.0.1:11434/v1".into(),
         models: vec!["llama3".into(), "qwen*".into()],
@@ -222,7 +223,12 @@ fn a_node_of_a_cluster_is_given_its_secrets() {
         lines[0].starts_with("cluster_secret") && lines[1].starts_with("store"),
         "{lines:?}"
     );
-    let secret = ("FGY_CLUSTER_SECRET", TOKEN);
+    let secret = ("FGY_CLUSTER_SECRET", "w8F2-mN4q-55Tz-cX1b-Kd6G-hR");
+    let same = told(serve(&[token, seeds, ("FGY_CLUSTER_SECRET", TOKEN)]));
+    let same = same
+        .iter()
+        .find(|line| line.starts_with("FGY_CLUSTER_SECRET"));
+    assert!(same.is_some_and(|line| line.contains("same as admin_token") && !line.contains(TOKEN)));
     assert!(serve(&[token, seeds, secret, ("FGY_STORE", "postgres://db/fgy")]).is_ok());
     let everywhere = ("FGY_PEER_LISTEN", "0.0.0.0:8082");
     assert!(told(serve(&[token, everywhere]))[0].contains("set advertise"));

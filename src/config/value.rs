@@ -6,19 +6,10 @@ use std::net::IpAddr;
 use fgy_cluster::Secret;
 
 use crate::names::Name;
+use crate::registry::{base_url, forwarded};
 
 /// The least length of a secret people may choose.
 const SECRET_BYTES_MIN: usize = 24;
-
-/// Sent by the proxy itself, or never passed on: not for a provider's list.
-const OWN_HEADERS: &[&str] = &[
-    "authorization",
-    "cookie",
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-];
 
 /// Why a secret is none, if it is none.
 #[must_use]
@@ -31,6 +22,11 @@ pub fn weak(secret: &str) -> Option<&'static str> {
         "your-secret",
         "0123456789",
         "insert-",
+        "correct-horse",
+        "password",
+        "qwerty",
+        "asdfgh",
+        "<",
     ];
     let small = secret.to_ascii_lowercase();
     let mut letters: Vec<u8> = secret.bytes().collect();
@@ -44,9 +40,27 @@ pub fn weak(secret: &str) -> Option<&'static str> {
         Some("is a documented example")
     } else if letters.len() < 8 {
         Some("repeats a handful of characters")
+    } else if repeats_itself(secret.as_bytes()) {
+        Some("repeats one piece again and again")
+    } else if counts(secret.as_bytes()) {
+        Some("counts up or down")
     } else {
         None
     }
+}
+
+/// Whether it is one piece twice or more, the last time perhaps cut off.
+fn repeats_itself(secret: &[u8]) -> bool {
+    let is_period = |period: usize| secret[period..] == secret[..secret.len() - period];
+    (1..=secret.len() / 2).any(is_period)
+}
+
+/// Whether most letters follow from the one before: `abcdef`, `987654`.
+fn counts(secret: &[u8]) -> bool {
+    let steps = secret
+        .windows(2)
+        .filter(|pair| pair[0].abs_diff(pair[1]) == 1);
+    steps.count() * 2 > secret.len()
 }
 
 pub(super) fn choice<T: Clone>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
@@ -68,15 +82,7 @@ pub(super) fn name(text: &str) -> Result<Name, String> {
 }
 
 pub(super) fn header(text: &str) -> Result<Name, String> {
-    let small = text.to_ascii_lowercase();
-    let is_token = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !is_token || small.starts_with("x-fgy-") || small == "x-provider-auth" {
-        return Err(format!("`{text}` is not a header to pass on"));
-    }
-    if OWN_HEADERS.contains(&small.as_str()) {
-        return Err(format!("`{text}` is never passed on from a caller"));
-    }
-    Ok(small.into())
+    forwarded(text).map_err(|why| format!("`{text}` {why}"))
 }
 
 pub(super) fn dimensions(text: &str) -> Result<u32, String> {
@@ -130,22 +136,8 @@ pub(super) fn seeds(text: &str) -> Result<Vec<String>, String> {
         .collect()
 }
 
-/// A base URL without the slash at its end. Credentials in it would end in logs.
 pub(super) fn url(text: &str) -> Result<String, String> {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    let authority = rest.map_or("", |rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
-    if authority.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("is no URL; write https://HOST or http://HOST, and a path".to_owned());
-    }
-    if authority.contains('@') {
-        return Err("carries credentials; give them as a key instead".to_owned());
-    }
-    if text.contains(['?', '#']) {
-        return Err("is a base URL; leave out the query".to_owned());
-    }
-    Ok(text.trim_end_matches('/').to_owned())
+    base_url(text).map_err(str::to_owned)
 }
 
 pub(super) fn store(text: &str) -> Result<String, String> {
@@ -165,5 +157,42 @@ pub(super) fn bootstrap_key(text: &str) -> Result<Secret, String> {
         Some(why) => Err(format!(
             "{why}; write `fgy_` and 24 random characters or more"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_anybody_could_guess_is_weak() {
+        for (secret, why) in [
+            ("", "empty"),
+            ("short", "shorter"),
+            ("k7Qw2nZx9Lr4Tb6Vm8Yc1Hd", "shorter"),
+            ("please-change-me-before-you-go", "example"),
+            ("My-Password-Is-A-Long-One-2026", "example"),
+            ("<your admin token goes in here>", "example"),
+            ("correct-horse-battery-staple", "example"),
+            ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "handful"),
+            ("fgy-token-fgy-token-fgy-token-", "piece"),
+            ("k7Qw2nZx9Lr4k7Qw2nZx9Lr4", "piece"),
+            ("abcdefghijklmnopqrstuvwxyz", "counts"),
+            ("zyxwvutsrqponmlkjihgfedcba-1", "counts"),
+        ] {
+            assert!(
+                weak(secret).is_some_and(|told| told.contains(why)),
+                "{secret}: {:?}",
+                weak(secret)
+            );
+        }
+        for secret in [
+            "k7Qw2nZx9Lr4Tb6Vm8Yc1Hd3",
+            "5f2b8c1d9e7a4036f1c8d2b59a6e7043",
+            "glacier orbit velvet monkey tram",
+            "fgy_Zk3mV9xQ2rT7wB5nL8cJ1dH4",
+        ] {
+            assert_eq!(weak(secret), None, "{secret}");
+        }
     }
 }

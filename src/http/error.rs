@@ -83,7 +83,10 @@ fn status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::UnknownKey | Problem::NoProviderKey | Problem::BadToken => {
             (StatusCode::UNAUTHORIZED, "authentication_error")
         }
-        Problem::BadBody(_) | Problem::BadHeader { .. } => (StatusCode::BAD_REQUEST, INVALID),
+        Problem::BadBody(_) | Problem::BadQuery(_) | Problem::BadHeader { .. } => {
+            (StatusCode::BAD_REQUEST, INVALID)
+        }
+        Problem::ReadOnly => (StatusCode::FORBIDDEN, "permission_error"),
         Problem::NoSuchProvider | Problem::BrokenBody => (StatusCode::BAD_REQUEST, INVALID),
         Problem::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, INVALID),
         Problem::SlowBody => (StatusCode::REQUEST_TIMEOUT, INVALID),
@@ -123,6 +126,7 @@ fn message(problem: &Problem) -> String {
              provider's own key as `X-Provider-Auth: Bearer …`"
             .into(),
         Problem::BadBody(why) => format!("the body cannot be read: {why}"),
+        Problem::BadQuery(why) => format!("the query cannot be read: {why}"),
         Problem::BadHeader { name, expected } => format!("{name} cannot be read: give {expected}"),
         Problem::TooLarge { bytes_max } => {
             format!("the body is longer than {bytes_max} bytes (body_bytes_max)")
@@ -155,7 +159,8 @@ fn message(problem: &Problem) -> String {
              or the file admin-token in FGY_DATA"
                 .into()
         }
-        Problem::ControlAway(why) => format!("nothing was changed: {why}"),
+        Problem::ReadOnly => "this token may only read: send the admin token".into(),
+        Problem::ControlAway(why) => why.clone(),
         Problem::StoreAway(why) => format!("the store could not be asked: {why}"),
         Problem::NotFound(what) => format!("there is no such {what}"),
         Problem::Conflict(why) => why.clone(),

@@ -23,6 +23,8 @@ pub struct Health {
     looks_away: Arc<AtomicBool>,
     /// Says whether meanings can be matched: `ready`, `loading` or `off`.
     semantic: Box<dyn Fn() -> &'static str + Send + Sync>,
+    /// Says what else is not as it should be.
+    besides: Box<dyn Fn() -> Vec<&'static str> + Send + Sync>,
 }
 
 /// The body of `/readyz`.
@@ -39,12 +41,14 @@ impl Health {
         store_away: Arc<AtomicBool>,
         looks_away: Arc<AtomicBool>,
         semantic: impl Fn() -> &'static str + Send + Sync + 'static,
+        besides: impl Fn() -> Vec<&'static str> + Send + Sync + 'static,
     ) -> Health {
         Health {
             ready: AtomicBool::new(false),
             store_away,
             looks_away,
             semantic: Box::new(semantic),
+            besides: Box::new(besides),
         }
     }
 
@@ -63,7 +67,10 @@ impl Health {
         Readiness {
             ready: self.ready.load(Ordering::Relaxed),
             semantic,
-            degraded: degraded.map(|(_, what)| what).collect(),
+            degraded: degraded
+                .map(|(_, what)| what)
+                .chain((self.besides)())
+                .collect(),
         }
     }
 }
@@ -98,7 +105,7 @@ mod tests {
             (true, true, &["store", "semantic"]),
         ] {
             let flag = |away| Arc::new(AtomicBool::new(away));
-            let health = Health::new(flag(store), flag(looks), || READY);
+            let health = Health::new(flag(store), flag(looks), || READY, Vec::new);
             assert!(!health.readiness().ready, "not before it is said");
             health.ready(true);
             let told = health.readiness();

@@ -8,6 +8,7 @@ mod body;
 mod cached;
 mod caller;
 mod error;
+mod feedback;
 mod front;
 mod health;
 mod passthrough;
@@ -18,11 +19,11 @@ mod server;
 mod stream;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use futures_util::FutureExt;
@@ -36,6 +37,7 @@ pub use places::Places;
 pub use server::{ListenerLimits, Server};
 
 use crate::clock::Clock;
+use crate::feedback::Feedback;
 use crate::gateway::Gateway;
 use crate::policy::Reason;
 use crate::problem::Problem;
@@ -58,6 +60,8 @@ pub struct Edge {
     pub gateway: Gateway,
     /// Bills.
     pub settler: Arc<Settler>,
+    /// What is said of replies.
+    pub feedback: Arc<Feedback>,
     /// Names replies.
     pub ids: Ids,
     /// What each tenant may.
@@ -74,6 +78,8 @@ pub struct Edge {
     pub node: HeaderValue,
     /// Places for requests being answered.
     pub places: Places,
+    /// Held by the one who takes over what the registry says.
+    pub following: Mutex<()>,
 }
 
 /// The public API, but for the cached paths, which [`Front`] answers itself.
@@ -82,6 +88,10 @@ pub fn public(edge: Arc<Edge>) -> Router {
         .route("/v1/responses", post(not_yet))
         .route("/v1/messages", post(not_yet))
         .route("/v1/{*path}", any(pass))
+        .route(
+            "/fgy/feedback",
+            post(feedback::hear).layer(DefaultBodyLimit::max(feedback::BODY_BYTES_MAX)),
+        )
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .fallback(nothing_here)
@@ -105,6 +115,26 @@ async fn nothing_here() -> Response {
 }
 
 impl Edge {
+    /// Takes over what the registry says of providers and prices, where that has changed. Called again and
+    /// again, and after each command this node has heard; costs a comparison where nothing has.
+    pub fn follow(&self) {
+        // Nothing is half done by a panic: what is taken over is replaced as a whole.
+        let _turn = self
+            .following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let registry = self.gateway.control.state();
+        for unfit in self.gateway.providers.follow(registry.providers()) {
+            tracing::warn!("{unfit}; it is left out");
+        }
+        if let Err(unread) = self.settler.prices.follow(registry.prices()) {
+            tracing::warn!(
+                why = unread.0,
+                "the applied prices cannot be read; those before stay"
+            );
+        }
+    }
+
     /// A panic ends the request it happens in, and nothing else. Not an async function: that would
     /// hold the answer's future twice, and a hit is short enough to notice the copying.
     fn guarded(

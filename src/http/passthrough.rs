@@ -60,6 +60,7 @@ pub(super) async fn pass(
         let provider = edge
             .gateway
             .providers
+            .book()
             .address(directives.provider.as_deref());
         return Err(Problem::Upgrade { provider });
     }

@@ -158,7 +158,7 @@ fn similarity(
     if threshold.refused {
         declined.push(Reason::LooserThreshold);
     }
-    if wishes.reach == Some(ReachAsked::Exact) || threshold.value >= SAME || wishes.no_cache {
+    if wishes.reach == Some(ReachAsked::Exact) || threshold.value >= SAME {
         return None;
     }
     if policy.config.scope == Scope::Auto && facts.personal && user.is_none() {

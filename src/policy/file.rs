@@ -12,6 +12,7 @@ use super::{
 };
 use crate::mistake::{Mistake, unknown};
 use crate::names::{Name, TenantId};
+use crate::semantic::guard::Cause;
 
 /// Entries of one list: agents, models, synonyms.
 const LIST_LEN_MAX: usize = 1_000;
@@ -191,7 +192,7 @@ fn read_guard(node: &Node, path: &str, mistakes: &mut Vec<Mistake>) -> Guard {
         return Guard::default();
     };
     let guard = Guard {
-        off: row.list("off", name),
+        off: row.list("off", cause),
         antonyms: row.groups("antonyms"),
         entities: row.list("entities", name),
         synonyms: row.groups("synonyms"),
@@ -262,6 +263,17 @@ fn namespace(text: &str) -> Result<Name, Expected> {
         Ok(Name::default())
     } else {
         name(text)
+    }
+}
+
+/// What a guard may be told not to ask.
+fn cause(text: &str) -> Result<Name, Expected> {
+    match Cause::named(text) {
+        Some(cause) => Ok(Name::new_static(cause.as_str())),
+        None => {
+            let known: Vec<&str> = Cause::ALL.iter().map(|cause| cause.as_str()).collect();
+            Err(format!("is `{text}`; write any of {}", known.join(", ")))
+        }
     }
 }
 

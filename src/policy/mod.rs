@@ -13,6 +13,7 @@ mod yaml;
 
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::decide::{Facts, decide};
@@ -22,6 +23,7 @@ pub use self::glob::Glob;
 pub use self::plan::{CachePlan, Keep, Plan, Reason};
 pub use self::select::{Asked, Shadow, select, shadows};
 use crate::names::{Name, TenantId};
+use crate::semantic::verified::{AIM_BP_DEFAULT, BAR_BP_MIN};
 
 /// How long an answer is kept where no policy says otherwise.
 pub const TTL_SECONDS_DEFAULT: u32 = 3_600;
@@ -33,7 +35,7 @@ pub static DEFAULT: LazyLock<Policy> = LazyLock::new(Policy::default);
 
 /// One policy, as it stands in the registry. Thresholds are basis points, so that policies can be
 /// compared and written down without loss.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Policy {
     /// What people call it; `""` for the built-in one.
     pub name: Name,
@@ -56,7 +58,7 @@ pub struct Policy {
 }
 
 /// Which look-ups a policy governs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Exact, and by meaning.
@@ -67,7 +69,7 @@ pub enum Kind {
 }
 
 /// Whether a policy caches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Enabled {
     /// It does.
@@ -81,7 +83,7 @@ pub enum Enabled {
 
 /// How a policy caches: the keys of the `config` section. Those that concern look-ups by meaning
 /// are carried as data and judged where meanings are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Config {
     /// How near a near answer must be, as a word.
@@ -149,13 +151,21 @@ impl Config {
         f64::from(milli) / 1_000.0
     }
 
+    /// The rate of wrong hits aimed at, where the bar is learned.
+    #[must_use]
+    pub fn aim(&self) -> Option<u16> {
+        let aim = self.target_wrong_basis_points.unwrap_or(AIM_BP_DEFAULT);
+        (self.profile == Profile::Verified).then_some(aim)
+    }
+
     /// The similarity a near answer must reach, in basis points; 10,000 admits no near answer.
     #[must_use]
     pub fn similarity_min(&self) -> u16 {
         self.similarity_basis_points.unwrap_or(match self.profile {
             Profile::Strict => 9_500,
-            // What `verified` starts from, until it has learned.
-            Profile::Safe | Profile::Verified => 9_200,
+            Profile::Safe => 9_200,
+            // The lowest it may ever learn; what holds is learned where answers are made.
+            Profile::Verified => BAR_BP_MIN,
             Profile::Balanced => 8_800,
             Profile::Aggressive => 8_500,
         })
@@ -163,7 +173,7 @@ impl Config {
 }
 
 /// How near a near answer must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Profile {
     /// 0.95
@@ -175,12 +185,12 @@ pub enum Profile {
     Balanced,
     /// 0.85
     Aggressive,
-    /// Learned for each entry.
+    /// Learned from judged look-ups, for each namespace and entry.
     Verified,
 }
 
 /// Who shares an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The tenant, but a personal prompt only with its own end user.
@@ -193,7 +203,7 @@ pub enum Scope {
 }
 
 /// Across what answers are shared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Share {
     /// Across models.
@@ -203,7 +213,7 @@ pub struct Share {
 }
 
 /// What refuses a near answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Guard {
     /// Guards not asked.
@@ -217,7 +227,7 @@ pub struct Guard {
 }
 
 /// How far identical requests are brought together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CoalesceScope {
     /// Over all regions.
@@ -228,7 +238,7 @@ pub enum CoalesceScope {
 }
 
 /// What becomes of a call nobody listens to any more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnAbandon {
     /// It is finished and kept.

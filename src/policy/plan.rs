@@ -114,6 +114,17 @@ reasons! {
     NotCovered = "language-not-covered",
     /// The last user message is longer than is matched by meaning.
     LongPrompt = "long-prompt",
+    /// Near, but less so than the bar asks.
+    BelowThreshold = "below-threshold",
+    /// About what changes by the minute, and older than that.
+    Volatile = "volatile",
+    /// Whether long prompts mean the same would take a comparison of their differing sentences,
+    /// which explaining does not pay for.
+    Window = "window",
+    /// The answer beside a near question is not there any more, or too old for the caller.
+    Gone = "gone",
+    /// A near answer would have been served, but a fresh one was wanted to compare it with.
+    Sampled = "sampled",
     /// The policy allows exact answers alone, and near ones were asked for.
     LooserReach = "looser-reach",
     /// A lower similarity than the policy's was asked for.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use http::HeaderName;
 use reqwest::Url;
 
@@ -15,6 +16,7 @@ pub use call::{Arriving, Call, CallFault, sent_on};
 
 use crate::names::Name;
 use crate::policy::Glob;
+use crate::registry::{self, DEFAULT_PROVIDER, ProviderKind};
 
 /// How long each step of a call may take. There is no limit on a whole answer.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +100,36 @@ impl Provider {
         })
     }
 
+    /// A provider as the registry tells it.
+    ///
+    /// # Errors
+    /// [`Unfit`] where nothing can be called so.
+    pub fn told(told: &registry::Provider) -> Result<Provider, Unfit> {
+        let unfit = |why: &str| Unfit(format!("{}: {why}", told.name));
+        let auth = match told.auth {
+            registry::Auth::Caller => Auth::Caller,
+            registry::Auth::None => Auth::None,
+            registry::Auth::Operator => return Err(unfit(registry::NO_OPERATOR)),
+        };
+        let wire = match told.kind {
+            ProviderKind::OpenAi => Wire::OpenAi,
+            ProviderKind::Anthropic => Wire::Anthropic,
+        };
+        let headers = told.forward_headers.iter();
+        let headers = headers.map(|header| HeaderName::try_from(header.as_str()));
+        let forward_headers = headers
+            .collect::<Result<_, _>>()
+            .map_err(|_| unfit("forward_headers are header names"))?;
+        let plain = Provider::new(&told.name, &told.base_url, auth)
+            .map_err(|_| unfit("base_url is no http or https URL"))?;
+        Ok(Provider {
+            wire,
+            models: told.models.clone(),
+            forward_headers,
+            ..plain
+        })
+    }
+
     /// The URL of a path below the base, with the caller's query as it came.
     pub fn url(&self, path: &str, query: Option<&str>) -> Url {
         let mut url = self.base_url.clone();
@@ -108,22 +140,38 @@ impl Provider {
     }
 }
 
-/// All configured upstreams and the client that reaches them.
+/// A provider of the registry that this program cannot call; why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit(pub String);
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "provider {}", self.0)
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+/// The way to all configured upstreams: the client that reaches them, and the book they stand in,
+/// which is replaced as a whole when the registry's providers change. Clones share both.
 #[derive(Clone)]
 pub struct Providers {
     client: reqwest::Client,
     patience: Patience,
-    by_name: Arc<BTreeMap<Name, Arc<Provider>>>,
+    book: Arc<ArcSwap<Book>>,
+}
+
+/// All configured upstreams at one moment.
+pub struct Book {
+    /// What it was written from, to tell whether that has changed.
+    told: Option<Arc<Vec<registry::Provider>>>,
+    by_name: BTreeMap<Name, Arc<Provider>>,
     default: Arc<Provider>,
 }
 
 impl Providers {
-    /// The default provider and the others.
-    pub fn new(
-        default: Provider,
-        others: Vec<Provider>,
-        patience: Patience,
-    ) -> Result<Providers, reqwest::Error> {
+    /// The way to `default` alone, until [`Providers::follow`] tells of others.
+    pub fn new(default: Provider, patience: Patience) -> Result<Providers, reqwest::Error> {
         let client = reqwest::Client::builder()
             .connect_timeout(patience.connect)
             .redirect(reqwest::redirect::Policy::none())
@@ -133,18 +181,66 @@ impl Providers {
             .tcp_nodelay(true)
             .referer(false)
             .build()?;
-        let default = Arc::new(default);
-        let mut by_name: BTreeMap<Name, Arc<Provider>> = others
-            .into_iter()
-            .map(|provider| (provider.name.clone(), Arc::new(provider)))
-            .collect();
-        by_name.insert(default.name.clone(), default.clone());
+        let (book, _) = Book::of(Arc::new(default), None);
         Ok(Providers {
             client,
             patience,
-            by_name: Arc::new(by_name),
-            default,
+            book: Arc::new(ArcSwap::from_pointee(book)),
         })
+    }
+
+    /// The providers of this moment. What is read from it is good for one request; nobody keeps
+    /// it over a wait.
+    pub fn book(&self) -> Guard<Arc<Book>> {
+        self.book.load()
+    }
+
+    /// Whether a provider could be called as it is told.
+    ///
+    /// # Errors
+    /// [`Unfit`], with the reason.
+    pub fn takes(&self, told: &registry::Provider) -> Result<(), Unfit> {
+        Provider::told(told).map(drop)
+    }
+
+    /// Writes the book anew where the registry tells of other providers than it was written from.
+    /// Calls that have begun go on as they were. Those that cannot be called are left out and told
+    /// of. One caller at a time, or an older book may take the place of a newer one.
+    pub fn follow(&self, told: Option<&Arc<Vec<registry::Provider>>>) -> Vec<Unfit> {
+        let held = self.book.load();
+        let same = match (held.told.as_ref(), told) {
+            (None, None) => true,
+            (Some(held), Some(told)) => Arc::ptr_eq(held, told),
+            _ => false,
+        };
+        if same {
+            return Vec::new();
+        }
+        let (book, unfit) = Book::of(held.default.clone(), told.cloned());
+        self.book.store(Arc::new(book));
+        unfit
+    }
+}
+
+impl Book {
+    fn of(
+        default: Arc<Provider>,
+        told: Option<Arc<Vec<registry::Provider>>>,
+    ) -> (Book, Vec<Unfit>) {
+        let (mut by_name, mut unfit) = (BTreeMap::new(), Vec::new());
+        for provider in told.iter().flat_map(|all| all.iter()) {
+            match Provider::told(provider) {
+                Ok(provider) => drop(by_name.insert(provider.name.clone(), Arc::new(provider))),
+                Err(why) => unfit.push(why),
+            }
+        }
+        by_name.insert(DEFAULT_PROVIDER.into(), default.clone());
+        let book = Book {
+            told,
+            by_name,
+            default,
+        };
+        (book, unfit)
     }
 
     /// The provider of a request: the one it names, else the first whose models the asked one is
@@ -166,6 +262,14 @@ impl Providers {
             .to_string()
     }
 
+    /// The provider of a job whose key was made for this address; `None` where it has moved since,
+    /// or this node has not heard of its move yet: one address's answer must not be kept as
+    /// another's.
+    pub fn still_at(&self, name: &str, base_url: &str) -> Option<&Arc<Provider>> {
+        let provider = self.by_name.get(name)?;
+        (provider.base_url.as_str() == base_url).then_some(provider)
+    }
+
     /// The provider a caller named; `None` where nobody configured it.
     pub fn named(&self, name: Option<&str>) -> Option<&Arc<Provider>> {
         match name {
@@ -174,3 +278,6 @@ impl Providers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,15 @@
 //! released keeps its name, its fields and their meaning, because logs and snapshots outlive
 //! programs. Time and digests come in the command; the registry makes neither.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use fgy_cluster::Key;
 use serde::{Deserialize, Serialize};
 
+use super::audit::Hand;
 use super::digest::Digest;
+use super::provider::Provider;
 use super::purge::PurgeScope;
 use super::tenant::TenantSettings;
 use crate::answer::stamp::Millis;
@@ -52,6 +55,10 @@ pub enum Command {
         agent: Option<Name>,
         /// Now.
         at: Millis,
+        /// Digest of the caller's `Idempotency-Key`: while a key made under it is held, asking
+        /// again makes no other.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        once: Option<Digest>,
     },
     /// One more key, while those it replaces (the tenant's keys bound to the same agent, or to
     /// none) end at `until`.
@@ -66,6 +73,9 @@ pub enum Command {
         at: Millis,
         /// When the old keys end; `at` or earlier ends them now.
         until: Millis,
+        /// As for one more key.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        once: Option<Digest>,
     },
     /// A key ends now.
     RevokeKey {
@@ -101,10 +111,37 @@ pub enum Command {
         /// Checked by whoever proposes it; the registry only keeps it.
         table: serde_json::Value,
     },
+    /// Providers by name: one that exists is replaced.
+    ApplyProviders {
+        /// Checked by whoever proposes them; refused whole where one of them cannot be.
+        providers: Vec<Provider>,
+        /// What the file of a first start says: nothing happens where somebody has told of
+        /// providers before, even if all of them are gone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        first: bool,
+    },
+    /// One provider less.
+    RemoveProvider {
+        /// Which.
+        name: Name,
+    },
+    /// Another command and who gave it: what it changes is written down.
+    Signed {
+        /// By whose right.
+        by: Hand,
+        /// The node that heard it.
+        node: Name,
+        /// When, by that node's clock.
+        at: Millis,
+        /// What is to be done; never signed itself.
+        command: Box<Command>,
+    },
 }
 
 /// What a command came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Told by the node that leads to the one that was asked, so it can be written down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It was done.
     Done,
@@ -128,7 +165,7 @@ pub enum Outcome {
 }
 
 /// Why a command was not done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// There is no tenant of this id.
     NoSuchTenant,
@@ -142,12 +179,14 @@ pub enum Refusal {
     KeyTaken,
     /// There is no policy of this name.
     NoSuchPolicy,
+    /// There is no provider of this name.
+    NoSuchProvider,
     /// A name or a value that cannot be.
-    Bad(&'static str),
+    Bad(Cow<'static, str>),
     /// The table of these things is full.
     TooMany {
         /// Which things.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// How many there may be.
         count_max: usize,
     },
@@ -166,6 +205,7 @@ impl fmt::Display for Refusal {
             Self::AmbiguousKey => f.write_str("several keys begin so; give all 16 digits"),
             Self::KeyTaken => f.write_str("this key is in use already; make another"),
             Self::NoSuchPolicy => f.write_str("no such policy; `fgy policy list` shows them"),
+            Self::NoSuchProvider => f.write_str("no such provider; `fgy provider list` shows them"),
             Self::Bad(why) => f.write_str(why),
             Self::TooMany { what, count_max } => {
                 write!(

@@ -51,6 +51,10 @@ impl PartialEq for Digest {
     }
 }
 
+/// A look-up finds its place by the digest's first bytes and then compares the whole in constant
+/// time. How long the way to the place takes tells of the digest at most, and a digest is keyed:
+/// nobody outside can make one that begins as he likes, or learn a key of 256 bits from its end.
+///
 /// The digest is uniform already: its first bytes are as good as any hash of the whole.
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {

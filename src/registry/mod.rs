@@ -1,10 +1,12 @@
 //! What the whole installation agrees on: tenants and the digests of their keys, policies,
-//! prices, and what was purged. A pure state machine: `apply` is deterministic, and a look-up
+//! providers, prices, what was purged, and who changed what. A pure state machine: `apply` is deterministic, and a look-up
 //! needs nothing but the value, so a request asks its own copy and never waits. It never sees a
 //! key, a prompt or an answer.
 
+mod audit;
 mod command;
 mod digest;
+mod provider;
 mod purge;
 mod tenant;
 #[cfg(test)]
@@ -16,8 +18,12 @@ use std::sync::Arc;
 use fgy_cluster::{Key, State};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use self::audit::{AUDIT_ENTRIES_MAX, Audit, Audited, Hand};
 pub use self::command::{Command, Outcome, Refusal};
 pub use self::digest::{Digest, key_digest};
+pub use self::provider::{
+    Auth, DEFAULT_PROVIDER, NO_OPERATOR, Provider, ProviderKind, base_url, forwarded,
+};
 pub use self::purge::{
     ENTRY_MARKS_MAX, Fields, INSIDE, PURGE_SCOPES_MAX, PURGE_SCOPES_PER_TENANT_MAX, PurgeScope,
     Purges, SHARED,
@@ -33,6 +39,8 @@ pub const TENANTS_MAX: usize = 10_000;
 pub const KEYS_PER_TENANT_MAX: usize = 64;
 /// Policies.
 pub const POLICIES_MAX: usize = 1_000;
+/// Providers.
+pub const PROVIDERS_MAX: usize = 256;
 /// Bytes of the operator's price table, as JSON.
 pub const PRICES_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a name.
@@ -47,7 +55,7 @@ const FLIGHT_MILLIS_MAX: u64 = 3_600_000;
 /// The agreed state.
 ///
 /// A field that is missing in a snapshot is a damaged snapshot, never an empty table; only a field
-/// added after a release may have a default.
+/// that an older form (`golden/`) has not may have a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Registry {
     #[serde(serialize_with = "in_order")]
@@ -59,6 +67,11 @@ pub struct Registry {
     prices: Option<Arc<Prices>>,
     /// The longest life any policy ever gave an answer: how long a mark has to be remembered.
     ttl_seconds_longest: u64,
+    /// In the order of their names; `None` until somebody tells of any, be it a file.
+    #[serde(default)]
+    providers: Option<Arc<Vec<Provider>>>,
+    #[serde(default)]
+    audit: Audit,
 }
 
 /// The operator's own prices: kept, not understood.
@@ -155,6 +168,25 @@ impl Registry {
         &self.policies
     }
 
+    /// The configured providers, in the order of their names; `None` until somebody told of any.
+    #[must_use]
+    pub fn providers(&self) -> Option<&Arc<Vec<Provider>>> {
+        self.providers.as_ref()
+    }
+
+    /// The provider of this name.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<&Provider> {
+        let mut all = self.providers.iter().flat_map(|all| all.iter());
+        all.find(|provider| provider.name == name)
+    }
+
+    /// Who changed what: the latest changes, and how many older ones were dropped.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
     /// The operator's own prices.
     #[must_use]
     pub fn prices(&self) -> Option<&Arc<Prices>> {
@@ -168,7 +200,23 @@ impl State for Registry {
     type Outcome = Outcome;
 
     fn apply(&mut self, index: u64, command: Command) -> Outcome {
-        self.change(index, command).unwrap_or_else(Outcome::Refused)
+        let Command::Signed {
+            by,
+            node,
+            at,
+            command,
+        } = command
+        else {
+            return self.change(index, command).unwrap_or_else(Outcome::Refused);
+        };
+        let audited = Audited::of(index, (by, node, at), &command);
+        let outcome = self
+            .change(index, *command)
+            .unwrap_or_else(Outcome::Refused);
+        if !matches!(outcome, Outcome::Refused(_) | Outcome::Unchanged) {
+            self.audit.push(audited);
+        }
+        outcome
     }
 }
 
@@ -194,6 +242,7 @@ impl Registry {
                 digest,
                 agent,
                 at,
+                once,
             } => self.add_key(
                 digest,
                 TenantKey {
@@ -201,6 +250,7 @@ impl Registry {
                     agent,
                     created: at,
                     until: None,
+                    once,
                 },
             ),
             Command::RotateKey {
@@ -209,6 +259,7 @@ impl Registry {
                 agent,
                 at,
                 until,
+                once,
             } => self.rotate_key(
                 digest,
                 TenantKey {
@@ -216,6 +267,7 @@ impl Registry {
                     agent,
                     created: at,
                     until: None,
+                    once,
                 },
                 until,
             ),
@@ -229,20 +281,23 @@ impl Registry {
             Command::ApplyPolicies { policies } => self.apply_policies(policies),
             Command::RemovePolicy { name } => self.remove_policy(&name),
             Command::ApplyPrices { table } => self.apply_prices(table),
+            Command::ApplyProviders { providers, first } => self.apply_providers(providers, first),
+            Command::RemoveProvider { name } => self.remove_provider(&name),
+            Command::Signed { .. } => Err(Refusal::Bad("a command is signed once".into())),
         }
     }
 
     fn create_tenant(&mut self, tenant: Tenant) -> Result<Outcome, Refusal> {
         if !is_id(tenant.id.as_str()) {
             return Err(Refusal::Bad(
-                "a tenant id is 1 to 64 of a-z, 0-9, `-`, `_`, `.` and begins with a letter or digit",
+                "a tenant id is 1 to 64 of a-z, 0-9, `-`, `_`, `.` and begins with a letter or digit".into(),
             ));
         }
         check_name(&tenant.name)?;
         tenant
             .settings
             .mistake()
-            .map_or(Ok(()), |why| Err(Refusal::Bad(why)))?;
+            .map_or(Ok(()), |why| Err(Refusal::Bad(why.into())))?;
         if let Some(held) = self.tenants.get(&tenant.id) {
             let same = held.name == tenant.name && held.settings == tenant.settings;
             return if same {
@@ -263,7 +318,7 @@ impl Registry {
     ) -> Result<Outcome, Refusal> {
         settings
             .mistake()
-            .map_or(Ok(()), |why| Err(Refusal::Bad(why)))?;
+            .map_or(Ok(()), |why| Err(Refusal::Bad(why.into())))?;
         let tenant = self.tenants.get_mut(id).ok_or(Refusal::NoSuchTenant)?;
         if tenant.settings == settings {
             return Ok(Outcome::Unchanged);
@@ -293,6 +348,12 @@ impl Registry {
             } else {
                 Err(Refusal::KeyTaken)
             };
+        }
+        let asked_before = |held: &TenantKey| {
+            held.tenant == key.tenant && held.once == key.once && held.holds(key.created)
+        };
+        if key.once.is_some() && self.keys.values().any(asked_before) {
+            return Ok(Outcome::Unchanged);
         }
         let held = self
             .keys
@@ -369,7 +430,7 @@ impl Registry {
             (Some(key), before) => {
                 if !self.purges.mark_entry((key, index), scope, before, expires) {
                     return Err(Refusal::TooMany {
-                        what: "entries purged one by one",
+                        what: "entries purged one by one".into(),
                         count_max: ENTRY_MARKS_MAX,
                     });
                 }
@@ -424,13 +485,49 @@ impl Registry {
         }
     }
 
+    fn apply_providers(
+        &mut self,
+        providers: Vec<Provider>,
+        first: bool,
+    ) -> Result<Outcome, Refusal> {
+        if first && self.providers.is_some() {
+            return Ok(Outcome::Unchanged);
+        }
+        let held = self.providers.iter().flat_map(|held| held.iter().cloned());
+        let mut merged: BTreeMap<Name, Provider> = held
+            .map(|provider| (provider.name.clone(), provider))
+            .collect();
+        for provider in providers {
+            provider
+                .mistake()
+                .map_or(Ok(()), |why| Err(Refusal::Bad(why.into())))?;
+            merged.insert(provider.name.clone(), provider);
+            room("providers", merged.len() - 1, PROVIDERS_MAX)?;
+        }
+        let merged: Vec<Provider> = merged.into_values().collect();
+        if self.providers.as_deref() == Some(&merged) {
+            return Ok(Outcome::Unchanged);
+        }
+        self.providers = Some(Arc::new(merged));
+        Ok(Outcome::Done)
+    }
+
+    fn remove_provider(&mut self, name: &Name) -> Result<Outcome, Refusal> {
+        let held = self.providers.as_mut().ok_or(Refusal::NoSuchProvider)?;
+        if !held.iter().any(|provider| provider.name == *name) {
+            return Err(Refusal::NoSuchProvider);
+        }
+        Arc::make_mut(held).retain(|provider| provider.name != *name);
+        Ok(Outcome::Done)
+    }
+
     fn apply_prices(&mut self, table: serde_json::Value) -> Result<Outcome, Refusal> {
         if !table.is_object() {
-            return Err(Refusal::Bad("a price table is an object"));
+            return Err(Refusal::Bad("a price table is an object".into()));
         }
         if table.to_string().len() > PRICES_BYTES_MAX {
             return Err(Refusal::Bad(
-                "the price table is above 1 MiB; list fewer models",
+                "the price table is above 1 MiB; list fewer models".into(),
             ));
         }
         let held = self.prices.as_deref();
@@ -456,7 +553,7 @@ fn is_id(id: &str) -> bool {
 fn check_name(name: &str) -> Result<(), Refusal> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return Err(Refusal::Bad(
-            "a name is 1 to 128 bytes without control characters",
+            "a name is 1 to 128 bytes without control characters".into(),
         ));
     }
     Ok(())
@@ -465,7 +562,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 fn check_agent(agent: &str) -> Result<(), Refusal> {
     if agent == SHARED {
         return Err(Refusal::Bad(
-            "no agent may be called `*`: it stands for all of them",
+            "no agent may be called `*`: it stands for all of them".into(),
         ));
     }
     check_name(agent)
@@ -475,7 +572,10 @@ fn room(what: &'static str, count: usize, count_max: usize) -> Result<(), Refusa
     if count < count_max {
         Ok(())
     } else {
-        Err(Refusal::TooMany { what, count_max })
+        Err(Refusal::TooMany {
+            what: what.into(),
+            count_max,
+        })
     }
 }
 

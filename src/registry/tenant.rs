@@ -1,7 +1,9 @@
 //! What a tenant is and what it may: plain data. It never holds a key, only what is known of one.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::digest::Digest;
 use crate::answer::stamp::Millis;
 use crate::names::{Name, TenantId};
 
@@ -25,7 +27,7 @@ pub struct Tenant {
 }
 
 /// What a tenant may, with the names and defaults of the admin API.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenantSettings {
     /// How far a provider key of its callers may travel.
@@ -69,7 +71,7 @@ impl TenantSettings {
 }
 
 /// How far a request may travel inside the cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Reach {
     /// To the owner of its key.
@@ -92,6 +94,9 @@ pub struct TenantKey {
     /// When it ends, once it was rotated out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Millis>,
+    /// Digest of the `Idempotency-Key` it was asked for with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<Digest>,
 }
 
 impl TenantKey {

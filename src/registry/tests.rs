@@ -92,6 +92,7 @@ fn add(tenant: &str, key: u8, agent: Option<&str>) -> Command {
         digest: [key; 32].into(),
         agent,
         at: NOW,
+        once: None,
     }
 }
 
@@ -103,6 +104,7 @@ fn rotate(tenant: &str, key: u8, until: Millis) -> Command {
         agent: None,
         at: NOW,
         until,
+        once: None,
     }
 }
 
@@ -562,7 +564,7 @@ fn there_may_be_so_many_and_no_more() {
         story.done(add("acme", key as u8, None));
     }
     let full = Refusal::TooMany {
-        what: "keys of this tenant",
+        what: "keys of this tenant".into(),
         count_max: KEYS_PER_TENANT_MAX,
     };
     assert_eq!(story.refused(add("acme", 200, None)), full);
@@ -585,10 +587,7 @@ fn there_may_be_so_many_and_no_more() {
     let refusal = story.refused(Command::ApplyPolicies { policies });
     assert!(matches!(
         refusal,
-        Refusal::TooMany {
-            what: "policies",
-            ..
-        }
+        Refusal::TooMany { what, .. } if what == "policies"
     ));
 }
 
@@ -619,8 +618,8 @@ fn a_policy_is_replaced_where_it_stands() {
     assert_eq!(names(&story), ["a", "c"]);
 }
 
-/// One of everything.
-fn full() -> Registry {
+/// One of everything that there was when snapshots began.
+fn first_form() -> Story {
     let mut story = acme();
     story.done(add("acme", 1, Some("faq-bot")));
     story.done(rotate("acme", 2, Millis(NOW.0 + HOUR)));
@@ -660,15 +659,198 @@ fn full() -> Registry {
         key: Some(Key([7; 32])),
         at: NOW,
     });
+    story
+}
+
+/// One of everything.
+fn full() -> Registry {
+    let mut story = first_form();
+    story.done(signed(
+        Hand::Start,
+        Command::ApplyProviders {
+            providers: vec![provider("ollama")],
+            first: true,
+        },
+    ));
+    let once = Some([9; 32].into());
+    let add = Command::AddKey {
+        tenant: "globex".into(),
+        digest: [4; 32].into(),
+        agent: None,
+        at: NOW,
+        once,
+    };
+    story.done(signed(Hand::Admin, add));
     story.registry
+}
+
+fn signed(by: Hand, command: Command) -> Command {
+    Command::Signed {
+        by,
+        node: "node-1".into(),
+        at: NOW,
+        command: Box::new(command),
+    }
+}
+
+fn provider(name: &str) -> Provider {
+    Provider {
+        name: name.into(),
+        kind: ProviderKind::OpenAi,
+        base_url: "http://127.0.0.1:11434/v1".into(),
+        models: vec!["llama3*".into()],
+        auth: Auth::None,
+        forward_headers: vec!["x-trace".into()],
+    }
+}
+
+fn apply(providers: &[Provider], first: bool) -> Command {
+    let providers = providers.to_vec();
+    Command::ApplyProviders { providers, first }
+}
+
+#[test]
+fn the_file_of_a_first_start_is_heard_once() {
+    let mut story = Story::default();
+    assert_eq!(story.registry.providers(), None);
+    story.done(apply(&[provider("b"), provider("a")], true));
+    let names = |story: &Story| -> Vec<Name> {
+        let all = story.registry.providers().expect("somebody told");
+        all.iter().map(|provider| provider.name.clone()).collect()
+    };
+    assert_eq!(names(&story), ["a", "b"], "in the order of their names");
+    for name in ["a", "b"] {
+        story.done(Command::RemoveProvider { name: name.into() });
+    }
+    assert_eq!(
+        story.tell(apply(&[provider("a")], true)),
+        Outcome::Unchanged
+    );
+    assert_eq!(
+        names(&story),
+        [""; 0],
+        "what was removed does not come back"
+    );
+    story.done(apply(&[provider("a")], false));
+    assert_eq!(
+        story.tell(apply(&[provider("a")], false)),
+        Outcome::Unchanged
+    );
+
+    let no_such = Command::RemoveProvider { name: "z".into() };
+    assert_eq!(story.refused(no_such), Refusal::NoSuchProvider);
+    let operator = Provider {
+        auth: Auth::Operator,
+        ..provider("c")
+    };
+    let refusal = story.refused(apply(&[provider("d"), operator], false));
+    assert!(matches!(refusal, Refusal::Bad(why) if why.contains("operator")));
+    let many: Vec<_> = (0..=PROVIDERS_MAX)
+        .map(|n| provider(&format!("p{n}")))
+        .collect();
+    assert!(matches!(
+        story.refused(apply(&many, false)),
+        Refusal::TooMany { what, .. } if what == "providers"
+    ));
+}
+
+#[test]
+fn a_retry_under_one_word_makes_one_key() {
+    let mut story = acme();
+    let once = |digest: u8, word: u8| Command::AddKey {
+        tenant: "acme".into(),
+        digest: [digest; 32].into(),
+        agent: None,
+        at: NOW,
+        once: Some([word; 32].into()),
+    };
+    story.done(once(1, 9));
+    assert_eq!(story.tell(once(2, 9)), Outcome::Unchanged);
+    assert_eq!(story.registry.keys_of("acme").len(), 1);
+    story.done(once(2, 8));
+    // What was made under the word is gone, so the word is free again.
+    story.done(Command::RevokeKey {
+        tenant: "acme".into(),
+        key: Digest::from([1; 32]).id(),
+    });
+    story.done(once(3, 9));
+    let rotated = |digest: u8| Command::RotateKey {
+        tenant: "acme".into(),
+        digest: [digest; 32].into(),
+        agent: None,
+        at: NOW,
+        until: NOW,
+        once: Some([7; 32].into()),
+    };
+    story.done(rotated(5));
+    assert_eq!(story.tell(rotated(6)), Outcome::Unchanged);
+    let good = story.registry.keys_of("acme");
+    let good: Vec<_> = good.iter().filter(|(_, key)| key.holds(NOW)).collect();
+    assert_eq!(good.len(), 1, "the retry ended nobody's key");
+}
+
+#[test]
+fn every_change_is_written_down_and_nothing_else_is() {
+    let mut story = Story::default();
+    let admin = |command| signed(Hand::Admin, command);
+    story.done(admin(create("acme")));
+    assert_eq!(story.tell(admin(create("acme"))), Outcome::Unchanged);
+    story.refused(admin(Command::DeleteTenant { id: "no".into() }));
+    story.done(admin(add("acme", 1, Some("faq-bot"))));
+    story.tell(admin(purge(scope("acme/_/gpt/_"))));
+    story.done(admin(apply(&[provider("a"), provider("b")], false)));
+    story.done(create("unsigned"));
+    let told: Vec<String> = story
+        .registry
+        .audit()
+        .entries()
+        .map(|one| {
+            let of: Vec<String> = one
+                .of
+                .iter()
+                .map(|(kind, name)| format!("{kind} {name}"))
+                .collect();
+            format!("{} {}: {}", one.index, one.change, of.join("; "))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "1 create-tenant: tenant acme",
+            "4 add-key: agent faq-bot; key 0101010101010101; tenant acme",
+            "5 purge: model gpt; tenant acme",
+            "6 apply-providers: providers a, b",
+        ]
+    );
+    let twice = admin(admin(create("other")));
+    assert_eq!(
+        story.refused(twice),
+        Refusal::Bad("a command is signed once".into())
+    );
+}
+
+#[test]
+fn the_oldest_changes_make_room_and_are_counted() {
+    let mut registry = Registry::default();
+    for index in 0..AUDIT_ENTRIES_MAX as u64 + 10 {
+        registry.apply(index, signed(Hand::Admin, purge(scope("_/_/_/_"))));
+    }
+    let audit = registry.audit();
+    assert_eq!(audit.entries().count(), AUDIT_ENTRIES_MAX);
+    assert_eq!(audit.dropped(), 10);
+    assert_eq!(audit.entries().next().map(|oldest| oldest.index), Some(10));
 }
 
 /// A change that breaks this breaks every installation's upgrade: add a new file for a new form
 /// and keep reading this one. `FORMAT` rises when an older program would misread the new one.
 #[test]
-fn todays_snapshot_is_read_for_ever() {
-    let golden = include_str!("golden/snapshot-1.json");
-    let kept: serde_json::Value = serde_json::from_str(golden).unwrap();
+fn every_snapshot_is_read_for_ever() {
+    let first = include_str!("golden/snapshot-1.json");
+    let read: Registry = serde_json::from_str(first).unwrap();
+    assert_eq!(read, first_form().registry);
+
+    let today = include_str!("golden/snapshot-2.json");
+    let kept: serde_json::Value = serde_json::from_str(today).unwrap();
     let registry = full();
     let written = serde_json::to_string_pretty(&registry).unwrap();
     assert_eq!(
@@ -676,27 +858,31 @@ fn todays_snapshot_is_read_for_ever() {
         kept,
         "{written}"
     );
-    assert_eq!(serde_json::from_str::<Registry>(golden).unwrap(), registry);
+    assert_eq!(serde_json::from_str::<Registry>(today).unwrap(), registry);
 }
 
 /// Logs outlive programs: no name, field or meaning of a released command ever changes.
 #[test]
 fn every_command_is_understood_for_ever() {
-    let golden = include_str!("golden/commands-1.json");
-    let kept: Vec<serde_json::Value> = serde_json::from_str(golden).unwrap();
-    let commands: Vec<Command> = serde_json::from_str(golden).unwrap();
     let mut kinds = std::collections::BTreeSet::new();
-    let mut story = Story::default();
-    for (command, kept) in commands.into_iter().zip(kept) {
-        assert_eq!(serde_json::to_value(&command).unwrap(), kept);
-        kinds.insert(kept["do"].to_string());
-        let outcome = story.tell(command.clone());
-        assert!(
-            !matches!(outcome, Outcome::Refused(_)),
-            "{command:?}: {outcome:?}"
-        );
+    for golden in [
+        include_str!("golden/commands-1.json"),
+        include_str!("golden/commands-2.json"),
+    ] {
+        let kept: Vec<serde_json::Value> = serde_json::from_str(golden).unwrap();
+        let commands: Vec<Command> = serde_json::from_str(golden).unwrap();
+        let mut story = Story::default();
+        for (command, kept) in commands.into_iter().zip(kept) {
+            assert_eq!(serde_json::to_value(&command).unwrap(), kept);
+            kinds.insert(kept["do"].to_string());
+            let outcome = story.tell(command.clone());
+            assert!(
+                !matches!(outcome, Outcome::Refused(_) | Outcome::Unchanged),
+                "{command:?}: {outcome:?}"
+            );
+        }
     }
-    assert_eq!(kinds.len(), 10, "one of each kind");
+    assert_eq!(kinds.len(), 13, "one of each kind");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -18,10 +19,11 @@ use crate::policy::Directives;
 use crate::problem::Problem;
 use crate::settle::Opening;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Question {
     /// The request's body.
+    #[schemars(with = "serde_json::Value")]
     body: Box<RawValue>,
     /// Where it would be sent.
     #[serde(default = "chat")]

@@ -1,30 +1,47 @@
-//! The admin API, on a listener of its own: tenants, purges, policies, what would happen, what was
-//! saved, what is measured. JSON in and out. It asks for a token on every path but the probes, and
+//! The admin API, on a listener of its own: tenants, purges, policies, providers, prices, what would
+//! happen, what was saved, what is measured, who changed what. JSON in and out. It asks for a token on every path but the probes, and
 //! never shows a key again that it has shown once.
 
+mod audit;
+mod cluster;
 mod explain;
+mod feedback;
 mod money;
+mod openapi;
+mod page;
 mod policies;
+mod prices;
+mod providers;
 mod purge;
+mod routes;
 mod tenants;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use fgy_cluster::{Control, ControlError, Secret, Tasks};
-use http::{Method, header};
+use http::header;
+use schemars::JsonSchema;
+use serde::Serialize;
 use subtle::ConstantTimeEq;
+use tokio_util::sync::CancellationToken;
 
 use super::caller::bearer;
 use super::{Edge, error};
 use crate::metrics::Gauges;
 use crate::problem::Problem;
-use crate::registry::{Command, Outcome, Refusal, Registry};
+use crate::registry::{Command, Hand, Outcome, Refusal, Registry};
+use crate::semantic::verified::Report;
 use crate::store::Stores;
+
+/// How long a change may take until nobody can serve by what stood before: a lease, and a new
+/// leader.
+const SETTLED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the admin API needs.
 pub struct Admin {
@@ -40,6 +57,10 @@ pub struct Admin {
     pub tokens: AdminTokens,
     /// Runs what goes on after an answer.
     pub tasks: Tasks,
+    /// Fired to let this node leave.
+    pub leaving: CancellationToken,
+    /// What was learned of near answers, and how many look-ups were not judged.
+    pub learned: Box<dyn Fn() -> (Vec<Report>, u64) + Send + Sync>,
 }
 
 /// Who may ask.
@@ -51,59 +72,53 @@ pub struct AdminTokens {
     pub read: Option<Secret>,
 }
 
-/// The routes.
-pub fn admin(admin: Arc<Admin>) -> Router {
-    let guarded = Router::new()
-        .route(
-            "/admin/v1/tenants",
-            get(tenants::list).post(tenants::create),
-        )
-        .route(
-            "/admin/v1/tenants/{id}",
-            delete(tenants::delete).put(tenants::change),
-        )
-        .route("/admin/v1/tenants/{id}/keys", post(tenants::add_key))
-        .route("/admin/v1/tenants/{id}/rotate", post(tenants::rotate))
-        .route("/admin/v1/tenants/{id}/keys/{key}", delete(tenants::revoke))
-        .route(
-            "/admin/v1/policies",
-            get(policies::list).post(policies::apply),
-        )
-        .route("/admin/v1/policies/{name}", delete(policies::remove))
-        .route("/admin/v1/purge", post(purge::purge))
-        .route("/admin/v1/explain", post(explain::explain))
-        .route("/admin/v1/stats", get(money::stats))
-        .route("/admin/v1/statements/{tenant}", get(money::statement))
-        .route("/admin/v1/statements/{tenant}/lines", get(money::lines))
-        .route("/metrics", get(metrics))
-        .fallback(nothing_here)
-        .layer(middleware::from_fn_with_state(admin.clone(), guard));
-    Router::new()
-        .route("/healthz", get(super::health::alive))
-        .merge(guarded)
-        .with_state(admin)
+/// What a call does, and so which tokens it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum May {
+    /// It changes nothing: either token.
+    Read,
+    /// It changes something: the admin token alone.
+    Change,
 }
 
-/// Lets in whoever holds a token that is good for the method.
-async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+/// The routes.
+pub fn admin(admin: Arc<Admin>) -> Router {
+    let guarded = |may| middleware::from_fn_with_state((admin.clone(), may), guard);
+    let mut router = Router::new().route("/healthz", get(super::health::alive));
+    for route in routes::routes() {
+        router = router.route(route.path, route.answered_by.layer(guarded(route.may)));
+    }
+    let elsewhere = any(nothing_here).layer(guarded(May::Read));
+    router.fallback_service(elsewhere).with_state(admin)
+}
+
+/// Lets in whoever holds a token that is good for the call.
+async fn guard(
+    State((admin, may)): State<(Arc<Admin>, May)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let given = request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(bearer)
         .unwrap_or_default();
-    // Explaining changes nothing, though its request has a body.
-    let reads = request.method() == Method::GET || request.uri().path() == "/admin/v1/explain";
-    if admin.tokens.allow(given, reads) {
-        next.run(request).await
-    } else {
-        AdminError(Problem::BadToken).into_response()
+    match (admin.tokens.of(given), may) {
+        (Some(May::Change), _) | (Some(May::Read), May::Read) => next.run(request).await,
+        (Some(May::Read), May::Change) => AdminError(Problem::ReadOnly).into_response(),
+        (None, _) => AdminError(Problem::BadToken).into_response(),
     }
 }
 
 impl AdminTokens {
-    fn allow(&self, given: &str, reads: bool) -> bool {
+    /// What a token is good for; both are compared, in constant time.
+    fn of(&self, given: &str) -> Option<May> {
         let is = |token: &Secret| bool::from(token.reveal().ct_eq(given.as_bytes()));
-        is(&self.admin) || (reads && self.read.as_ref().is_some_and(is))
+        let (admin, read) = (is(&self.admin), self.read.as_ref().is_some_and(is));
+        if admin {
+            return Some(May::Change);
+        }
+        read.then_some(May::Read)
     }
 }
 
@@ -114,7 +129,9 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn nothing_here() -> AdminError {
-    AdminError(Problem::NotFound("admin path: see interface GET /admin/v1"))
+    AdminError(Problem::NotFound(
+        "admin path: GET /admin/v1/openapi.json lists them",
+    ))
 }
 
 /// A problem on its way out of the admin API.
@@ -151,17 +168,30 @@ impl From<Refusal> for Problem {
             Refusal::NoSuchTenant => Problem::NotFound("tenant"),
             Refusal::NoSuchKey => Problem::NotFound("key of this tenant"),
             Refusal::NoSuchPolicy => Problem::NotFound("policy"),
+            Refusal::NoSuchProvider => Problem::NotFound("provider"),
             other => Problem::Conflict(other.to_string()),
         }
     }
 }
 
 impl Admin {
-    /// Proposes a command; its index and what it came to.
+    /// Proposes a command in the name of the admin token; its index and what it came to. When this
+    /// returns no node can serve by what stood before: each has it, or its lease has run out.
     async fn propose(&self, command: Command) -> Result<(u64, Outcome), Problem> {
-        match self.control.propose(command).await? {
+        let signed = Command::Signed {
+            by: Hand::Admin,
+            node: self.edge.settler.node.as_str().into(),
+            at: self.edge.clock.now(),
+            command: Box::new(command),
+        };
+        let done = self.control.propose(signed).await?;
+        self.edge.follow();
+        match done {
             (_, Outcome::Refused(refusal)) => Err(refusal.into()),
-            done => Ok(done),
+            done => {
+                self.control.settle(done.0, SETTLED_WITHIN).await?;
+                Ok(done)
+            }
         }
     }
 }
@@ -180,6 +210,12 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> 
     }
 }
 
+/// What was removed.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Removed {
+    pub(super) removed: String,
+}
+
 /// A query string, likewise.
 pub(super) struct Query<T>(pub(super) T);
 
@@ -192,7 +228,7 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Que
     ) -> Result<Query<T>, AdminError> {
         match axum::extract::Query::<T>::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(query)) => Ok(Query(query)),
-            Err(rejection) => Err(AdminError(Problem::BadBody(rejection.body_text()))),
+            Err(rejection) => Err(AdminError(Problem::BadQuery(rejection.body_text()))),
         }
     }
 }

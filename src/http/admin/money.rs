@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::page::length;
 use super::{Admin, AdminError, Query};
 use crate::answer::stamp::Millis;
 use crate::ledger::line::{Line, LineId};
@@ -15,27 +17,29 @@ use crate::ledger::pages;
 use crate::ledger::statement::Statement;
 use crate::ledger::totals::{Period, Place, Sum};
 use crate::problem::Problem;
+use crate::semantic::verified::Report;
 
 /// How far back the figures go, where nothing else is said: 30 days.
 const STATS_MILLIS: u64 = 30 * 86_400_000;
 
-/// Lines of one page.
-const PAGE_LINES: u32 = 1_000;
-
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct StatsQuery {
+    /// Of this tenant alone.
     tenant: Option<String>,
+    /// Unix milliseconds [30 days before `to`].
     from: Option<u64>,
+    /// Unix milliseconds (now).
     to: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct StatementQuery {
+    /// `2026-11`, in UTC.
     month: String,
 }
 
 /// Hit rates and money.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Stats {
     period: Period,
     requests: u64,
@@ -46,6 +50,8 @@ pub(super) struct Stats {
     outcomes: BTreeMap<&'static str, Sum>,
     saved: NanoUsd,
     fee: NanoUsd,
+    /// What was learned of near answers where that is asked for, by tenant and namespace.
+    verified: Vec<Report>,
 }
 
 pub(super) async fn stats(
@@ -77,7 +83,17 @@ pub(super) async fn stats(
             outcomes.entry(outcome.token()).or_default().add(&sum);
         }
     }
-    Ok(Json(summed(period, outcomes)))
+    let (learned, _) = (admin.learned)();
+    let wanted = |it: &Report| {
+        query
+            .tenant
+            .as_deref()
+            .is_none_or(|id| id == it.tenant.as_str())
+    };
+    Ok(Json(Stats {
+        verified: learned.into_iter().filter(wanted).collect(),
+        ..summed(period, outcomes)
+    }))
 }
 
 fn summed(period: Period, outcomes: BTreeMap<&'static str, Sum>) -> Stats {
@@ -106,6 +122,7 @@ fn summed(period: Period, outcomes: BTreeMap<&'static str, Sum>) -> Stats {
             .collect(),
         saved: whole.saved,
         fee: whole.fee,
+        verified: Vec::new(),
         outcomes,
     }
 }
@@ -117,21 +134,26 @@ pub(super) async fn statement(
     Query(query): Query<StatementQuery>,
 ) -> Result<Json<Statement>, AdminError> {
     let period = Period::month(&query.month)
-        .ok_or_else(|| Problem::BadBody("month: YYYY-MM, such as 2026-11".into()))?;
+        .ok_or_else(|| Problem::BadQuery("month: YYYY-MM, such as 2026-11".into()))?;
     let ledger = admin.stores.ledger.as_ref();
     Ok(Json(
         pages::statement(ledger, tenant.as_str().into(), period).await?,
     ))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(super) struct LinesQuery {
+    /// `2026-11`, in UTC.
     month: String,
+    /// Lines of a page, 1 to 1000 (1000).
+    #[schemars(range(min = 1, max = 1000))]
+    limit: Option<u32>,
+    /// What the page before gave as `next`.
     after: Option<String>,
 }
 
 /// A page of lines.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Lines {
     lines: Vec<Line>,
     /// What to give as `after` for the next page; none after the last.
@@ -145,17 +167,18 @@ pub(super) async fn lines(
     Query(query): Query<LinesQuery>,
 ) -> Result<Json<Lines>, AdminError> {
     let period = Period::month(&query.month)
-        .ok_or_else(|| Problem::BadBody("month: YYYY-MM, such as 2026-11".into()))?;
+        .ok_or_else(|| Problem::BadQuery("month: YYYY-MM, such as 2026-11".into()))?;
     let after = match query.after.as_deref() {
         None => None,
         Some(text) => Some(place(text).ok_or_else(|| {
-            Problem::BadBody("after: what the page before gave as `next`".into())
+            Problem::BadQuery("after: what the page before gave as `next`".into())
         })?),
     };
     let tenant = tenant.as_str().into();
     let ledger = admin.stores.ledger.as_ref();
-    let lines = ledger.page(tenant, period, after, PAGE_LINES).await?;
-    let full = lines.len() as u32 >= PAGE_LINES;
+    let length = length(query.limit)?;
+    let lines = ledger.page(tenant, period, after, length as u32).await?;
+    let full = lines.len() >= length;
     let last = lines.last().filter(|_| full);
     let next = last.map(|line| format!("{}.{}", line.at.0, line.id));
     Ok(Json(Lines { lines, next }))

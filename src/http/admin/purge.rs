@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use fgy_cluster::Key;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Admin, AdminError, Body};
@@ -18,7 +19,7 @@ use crate::store::Scope;
 /// Rows removed in one step, so that nothing else waits long for the database.
 const REMOVE_ROWS: u32 = 500;
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Purge {
     tenant: Option<TenantId>,
@@ -27,12 +28,14 @@ pub(super) struct Purge {
     namespace: Option<Name>,
     /// Unix milliseconds.
     older_than: Option<Millis>,
+    /// One entry, by the key that `explain` tells.
+    #[schemars(with = "Option<String>")]
     key: Option<Key>,
     all: bool,
     dry_run: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Purged {
     /// Stored entries that are covered.
     entries: u64,

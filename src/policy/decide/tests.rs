@@ -61,13 +61,12 @@ fn each_wish_has_its_effect() {
     let table: Vec<(&str, Directives, Plan)> = vec![
         ("nothing", wish(|_| {}), Plan::Cache(plain())),
         (
-            "no-cache: a fresh answer, alone, kept",
+            "no-cache: a fresh answer, alone, kept to be found by meaning too",
             wish(|w| w.no_cache = true),
             Plan::Cache(CachePlan {
                 look: false,
                 join: false,
                 refresh: true,
-                terms: near(None),
                 ..plain()
             }),
         ),

@@ -277,3 +277,23 @@ fn what_is_no_policy_file_is_refused() {
     }
     assert_eq!(parse("policies: []").unwrap(), []);
 }
+
+#[test]
+fn a_guard_that_nobody_knows_is_a_mistake_with_its_place() {
+    let file = "\
+policies:
+  - name: one
+    type: semantic_cache
+    config:
+      guard:
+        off: [entity, numbers]
+";
+    let mistakes = parse(file).unwrap_err();
+    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("6:23"), "{told:?}");
+    assert!(
+        told[0].contains("is `numbers`; write any of number, "),
+        "{told:?}"
+    );
+}
