@@ -18,6 +18,9 @@ use crate::registry::key_digest;
 /// Raised when the same request must get another key than before: all that is stored then misses.
 pub const KEY_SCHEMA_VERSION: u32 = 2;
 
+/// For what that key is derived from the cluster's secret.
+const APART_LABEL: &str = "fgy 1 installation key of nodes that share no store";
+
 /// The secret under which this installation makes its keys, so that knowing a request is not
 /// enough to know its key. Made once, kept by the store, the same on every node, for ever.
 #[derive(Clone)]
@@ -34,6 +37,13 @@ impl InstallationKey {
     /// The digest under which a tenant key is known.
     pub fn key_digest(&self, key: &str) -> [u8; 32] {
         key_digest(&self.0, key)
+    }
+
+    /// By which nodes of one installation know each other.
+    pub fn identity(&self) -> [u8; 16] {
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&Preimage::labelled(self, "identity").key().0[..16]);
+        digest
     }
 
     /// By which callers who pay with the same secret are told from others.
@@ -65,6 +75,11 @@ impl Drop for InstallationKey {
     fn drop(&mut self) {
         self.0.zeroize();
     }
+}
+
+/// What nodes that share a secret and no store take for their installation key.
+pub fn of_cluster(secret: &Secret) -> [u8; 32] {
+    blake3::derive_key(APART_LABEL, secret.reveal())
 }
 
 /// Where meanings are compared: everything of a question but the words compared by meaning, so that

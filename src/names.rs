@@ -5,6 +5,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A short text: an agent, a model, a namespace, a policy. `""` means *none*. Up to 23 bytes lie in
@@ -13,7 +14,9 @@ use serde::{Deserialize, Serialize};
 pub type Name = smol_str::SmolStr;
 
 /// Who a request belongs to. No answer and no bill ever crosses from one tenant to another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct TenantId(pub Name);
 

@@ -28,6 +28,13 @@ pub fn bytes() -> Result<[u8; 32], NoRandomness> {
     Ok(bytes)
 }
 
+/// A random number.
+pub fn number() -> Result<u64, NoRandomness> {
+    let mut number = [0; 8];
+    number.copy_from_slice(&bytes()?[..8]);
+    Ok(u64::from_le_bytes(number))
+}
+
 /// A new tenant key: `fgy_` and 256 bits in hexadecimal.
 pub fn tenant_key() -> Result<String, NoRandomness> {
     Ok(format!("fgy_{}", hex(&bytes()?)))

@@ -7,6 +7,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
+/// What is agreed on is told of by this crate, a line a change; the library behind it has one for
+/// every message that a peer who is away did not hear. A filter that names it has it all the same.
+fn quieted(filter: &str) -> String {
+    match filter.contains("openraft") {
+        true => filter.to_owned(),
+        false => format!("openraft=off,{filter}"),
+    }
+}
+
 /// Sets up the log of a node.
 pub fn for_a_node(filter: &str, format: Option<LogFormat>) {
     let terminal = std::io::stderr().is_terminal();
@@ -17,7 +26,9 @@ pub fn for_a_node(filter: &str, format: Option<LogFormat>) {
     });
     // A second node in the process finds the log set up.
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_env_filter(
+            EnvFilter::try_new(quieted(filter)).unwrap_or_else(|_| EnvFilter::new("info")),
+        )
         .with_writer(std::io::stderr)
         .with_ansi(terminal);
     let _set = match format {

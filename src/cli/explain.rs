@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::admin_client::{AdminClient, Target};
-use super::{Output, say, say_json};
+use super::{Output, say, say_json, table};
 use crate::config::Environment;
 
-/// What would happen to a request and why: canonical form, key, policy, kept answer.
+/// What would happen to a request and why: canonical form, key, policy, kept answer, nearest neighbours.
 #[derive(Args)]
 #[command(after_help = "Example:\n  fgy explain -f request.json -H 'X-Fgy-Namespace: staging'")]
 pub(crate) struct ExplainArgs {
@@ -66,7 +66,38 @@ pub(crate) async fn run(args: ExplainArgs, environment: &Environment) -> anyhow:
             say(format_args!("{name:<10} {value}"));
         }
     }
+    say_near(&explained["near"]);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The nearest questions, and what was said of each.
+fn say_near(near: &Value) {
+    let rows: Vec<Vec<String>> = near["neighbours"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|it| {
+            let cell = |name: &str| match &it[name] {
+                Value::Number(number) => format!("{:.4}", number.as_f64().unwrap_or_default()),
+                Value::String(text) => text.clone(),
+                _ => "-".to_owned(),
+            };
+            ["similarity", "counted", "verdict", "key"]
+                .map(cell)
+                .to_vec()
+        })
+        .collect();
+    if near.is_null() {
+        return;
+    }
+    let (bar, tokens) = (&near["bar"], &near["tokens"]);
+    let declined = near["declined"].as_str().unwrap_or_default();
+    say(format_args!(
+        "near       bar {bar}, {tokens} tokens {declined}"
+    ));
+    if !rows.is_empty() {
+        table::print(&["SIMILARITY", "COUNTED", "VERDICT", "KEY"], &rows);
+    }
 }
 
 /// Asks the node to explain the request in a file.

@@ -3,13 +3,18 @@
 //! just made.
 
 mod admin_client;
+mod cluster;
+
 mod config;
 mod explain;
 mod model;
 mod money;
 mod policy;
+mod price;
 mod progress;
+mod provider;
 mod purge;
+mod serve;
 mod table;
 mod tenant;
 mod up;
@@ -40,16 +45,24 @@ struct Fgy {
 enum Command {
     /// A lone node: SQLite, no peers, nothing else to install
     Up(Box<up::UpArgs>),
+    /// One node of a cluster
+    Serve(Box<serve::ServeArgs>),
     /// A simulated provider, for demos, tests and benchmarks
     MockProvider(MockArgs),
     /// Tenants and their keys
     Tenant(tenant::TenantArgs),
     /// Policies
     Policy(policy::PolicyArgs),
+    /// Providers
+    Provider(provider::ProviderArgs),
+    /// Price tables
+    Price(price::PriceArgs),
     /// Invalidation
     Purge(purge::PurgeArgs),
     /// What would happen to a request, and why
     Explain(explain::ExplainArgs),
+    /// The nodes, and who owns what
+    Cluster(cluster::ClusterArgs),
     /// Hit rates and money
     Stats(money::StatsArgs),
     /// A tenant's bill for a month
@@ -91,11 +104,15 @@ pub fn main() -> ExitCode {
 async fn run(command: Command, environment: Environment) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(*args, &environment).await,
+        Command::Serve(args) => serve::run(*args, &environment).await,
         Command::MockProvider(args) => mock_provider(&args).await,
         Command::Tenant(args) => tenant::run(args, &environment).await,
         Command::Policy(args) => policy::run(args, &environment).await,
+        Command::Provider(args) => provider::run(args, &environment).await,
+        Command::Price(args) => price::run(args, &environment).await,
         Command::Purge(args) => purge::run(args, &environment).await,
         Command::Explain(args) => explain::run(args, &environment).await,
+        Command::Cluster(args) => cluster::run(args, &environment).await,
         Command::Stats(args) => money::stats(args, &environment).await,
         Command::Statement(args) => money::statement(args, &environment).await,
         Command::Model(args) => model::run(args, &environment).await,

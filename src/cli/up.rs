@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{config, say};
-use crate::config::{Environment, Mode};
+use crate::config::{Environment, Mode, Settings};
 use crate::mock::{self, Mock};
 use crate::node::Node;
 use crate::telemetry;
@@ -48,22 +48,32 @@ pub(crate) async fn run(args: UpArgs, environment: &Environment) -> anyhow::Resu
     crate::faults::arm(environment.get("FGY_FAULTS").unwrap_or_default());
     // Nobody balances traffic to a lone node: there is nobody to wait for.
     settings.limits.drain_ready_seconds = 0;
-    let is_local = !settings
-        .providers
-        .contains_key(&settings.embedding.provider);
-    if is_local && settings.model_dir.is_none() {
-        settings.model_dir = super::model::folder(None, environment).ok();
-    }
-    let node = Node::start(&settings).await?;
-    greet(&node, environment, args.demo);
-    let folder = settings.model_dir.filter(|_| is_local);
+    let model = local_model(&mut settings, environment);
+    let mut node = Node::start(&settings).await?;
+    let first_key = node.settled().await;
+    greet(&node, first_key.as_deref(), environment, args.demo);
     tokio::select! {
-        () = super::model::provide(folder.as_deref(), environment) => {}
+        () = super::model::provide(model.as_deref(), environment) => {}
         () = interrupted() => {}
     }
     node.stop().await;
     drop(mock);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the local model lies, if it is the one that is used.
+pub(crate) fn local_model(
+    settings: &mut Settings,
+    environment: &Environment,
+) -> Option<std::path::PathBuf> {
+    let embedder = &settings.embedding.provider;
+    if settings.providers.contains_key(embedder) {
+        return None;
+    }
+    if settings.model_dir.is_none() {
+        settings.model_dir = super::model::folder(None, environment).ok();
+    }
+    settings.model_dir.clone()
 }
 
 /// Resolves at SIGTERM or SIGINT.
@@ -85,19 +95,16 @@ pub(crate) async fn interrupted() {
 }
 
 /// The lines with which to try the node.
-fn greet(node: &Node, environment: &Environment, demo: bool) {
+fn greet(node: &Node, first_key: Option<&str>, environment: &Environment, demo: bool) {
     let mark = if demo {
         " (demo: answers are simulated)"
     } else {
         ""
     };
     let base = base_url(node.address);
-    let key = match &node.first_key {
-        Some(key) => key.clone(),
-        None => "$FGY_KEY".to_owned(),
-    };
+    let key = first_key.unwrap_or("$FGY_KEY");
     say(format_args!("base URL    {base}{mark}"));
-    match &node.first_key {
+    match first_key {
         Some(key) => say(format_args!(
             "tenant key  {key}   shown once: keep it{mark}"
         )),

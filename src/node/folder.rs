@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 pub const TOKEN_FILE: &str = "admin-token";
 const INSTALLATION_FILE: &str = "installation-key";
 const NODE_FILE: &str = "node-id";
+const LIFE_FILE: &str = "life";
 const LOCK_FILE: &str = "lock";
 
 /// The folder, held.
@@ -87,6 +88,14 @@ impl Folder {
         self.text(NODE_FILE, make)
     }
 
+    /// The number of this start: above that of every start before, whatever the clock says.
+    pub fn life(&self, now: u64) -> Result<u64> {
+        let last = self.text(LIFE_FILE, || Ok("0".to_owned()))?;
+        let life = now.max(last.parse::<u64>().unwrap_or(0) + 1);
+        self.put(LIFE_FILE, life.to_string().as_bytes())?;
+        Ok(life)
+    }
+
     /// The copy of the installation key, with which a node starts while the store is away.
     pub fn installation_key(&self) -> Result<Option<[u8; 32]>> {
         let path = self.path.join(INSTALLATION_FILE);
@@ -147,6 +156,15 @@ mod tests {
         assert!(error.to_string().contains("in use"), "{error}");
         drop(held);
         Folder::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_life_is_above_the_one_before_when_the_clock_goes_back_too() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = Folder::open(base.path()).unwrap();
+        assert_eq!(folder.life(1_000).unwrap(), 1_000);
+        assert_eq!(folder.life(10).unwrap(), 1_001);
+        assert_eq!(folder.life(5_000).unwrap(), 5_000);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What is measured when somebody looks: sizes and totals of the node's parts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use fgy_cluster::Tasks;
+use fgy_cluster::{GossipStats, Tasks};
 
 use crate::filler::Filler;
 use crate::filler::keep::Keep;
@@ -22,6 +22,8 @@ pub(super) struct NodeGauges {
     pub(super) journal: Arc<Journal>,
     pub(super) post: Arc<Post>,
     pub(super) tasks: Tasks,
+    /// Empty on a lone node.
+    pub(super) gossip: Arc<OnceLock<Arc<GossipStats>>>,
 }
 
 impl Gauges for NodeGauges {
@@ -34,7 +36,8 @@ impl Gauges for NodeGauges {
             self.journal.counts(),
         );
         let points = self.vectors.held();
-        vec![
+        let mut read = self.company();
+        read.extend([
             ("entries", "Answers in memory", entries as u64),
             ("entry_bytes", "What they weigh", bytes),
             (
@@ -67,6 +70,41 @@ impl Gauges for NodeGauges {
                 "flights_again",
                 "Callers who had to ask again",
                 stats.again.get(),
+            ),
+            (
+                "flights_rerouted",
+                "Asks of an owner that brought nothing, and went to the next",
+                stats.rerouted.get(),
+            ),
+            (
+                "flights_elsewhere",
+                "Asks that were told of another owner",
+                stats.elsewhere.get(),
+            ),
+            (
+                "flights_lost",
+                "Answers of other nodes that broke off",
+                stats.lost.get(),
+            ),
+            (
+                "answers_inherited",
+                "Answers taken over from the owner before",
+                stats.inherited.get(),
+            ),
+            (
+                "answers_copied",
+                "Copies of hot answers taken in",
+                stats.copied.get(),
+            ),
+            (
+                "ring_epoch",
+                "The agreement that set the ring",
+                self.edge.gateway.cluster.ring().0,
+            ),
+            (
+                "lease_valid",
+                "1 while this node may serve what is kept",
+                u64::from(self.edge.gateway.control.lease().holds()),
             ),
             ("readings", "Requests remembered as read", readings as u64),
             ("reading_bytes", "What they weigh", reading_bytes),
@@ -139,6 +177,72 @@ impl Gauges for NodeGauges {
                 self.tasks.panics(),
             ),
             ("tasks", "Tasks running", self.tasks.running() as u64),
-        ]
+        ]);
+        read
+    }
+}
+
+impl NodeGauges {
+    /// What is measured of a node among others.
+    fn company(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let cluster = &self.edge.gateway.cluster;
+        let mut read = Vec::new();
+        if let Some(peers) = cluster.peers() {
+            read.extend([
+                ("peer_calls", "Calls made to other nodes", peers.calls.get()),
+                ("peer_heard", "Calls heard from them", peers.heard.get()),
+                (
+                    "peer_unreached",
+                    "Dials that reached nobody",
+                    peers.unreached.get(),
+                ),
+                (
+                    "peer_refused",
+                    "Connections of strangers refused",
+                    peers.refused.all(),
+                ),
+                (
+                    "peer_stalled",
+                    "Calls reset: their caller stopped reading",
+                    peers.stalled.get(),
+                ),
+                (
+                    "peer_crowded",
+                    "Calls that found every connection full",
+                    peers.crowded.get(),
+                ),
+            ]);
+        }
+        if let Some(health) = cluster.health() {
+            read.extend([
+                (
+                    "pings_missed",
+                    "Pings without an answer in time",
+                    health.missed.get(),
+                ),
+                (
+                    "stalls",
+                    "Times this process stood still",
+                    health.stalls.get(),
+                ),
+            ]);
+        }
+        if let Some(gossip) = self.gossip.get() {
+            read.extend([
+                ("gossip_sent", "Datagrams of gossip sent", gossip.sent.get()),
+                ("gossip_heard", "Datagrams heard", gossip.heard.get()),
+                (
+                    "gossip_wrong_key",
+                    "Datagrams refused: sealed with another secret",
+                    gossip.wrong_key.get(),
+                ),
+                (
+                    "gossip_refused",
+                    "Datagrams refused for any other reason",
+                    gossip.old.get() + gossip.replayed.get() + gossip.malformed.get(),
+                ),
+            ]);
+        }
+        read
     }
 }

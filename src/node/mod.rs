@@ -2,6 +2,8 @@
 //! place that knows everyone, and it decides nothing: what a part does is written in the part.
 
 mod around;
+mod company;
+mod first;
 mod folder;
 mod gauges;
 mod parts;
@@ -12,16 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fgy_cluster::Tasks;
+use fgy_cluster::{Control, Tasks};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use self::company::Out;
 pub use self::folder::{Folder, TOKEN_FILE};
 use self::parts::Parts;
 use self::quiet::Quiet;
 use crate::config::Settings;
 use crate::http::{Admin, Edge, Front, Server, admin, public};
 use crate::ledger::post::Post;
+use crate::registry::Registry;
 
 /// How often memory is rid of what has expired or was purged.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -38,16 +43,20 @@ pub struct Node {
     pub address: SocketAddr,
     /// Where the admin API listens.
     pub admin_address: SocketAddr,
-    /// Made at the first start and shown once: the key of tenant `default`.
-    pub first_key: Option<String>,
+    /// Heard once this node has settled in.
+    settled: Option<oneshot::Receiver<Option<String>>>,
+    out: Option<Arc<Out>>,
+    /// Fires when this node should end without being told by a signal.
+    leaving: CancellationToken,
     edge: Arc<Edge>,
     post: Arc<Post>,
+    control: Control<Registry>,
     tasks: Tasks,
     drain: CancellationToken,
     drain_ready: Duration,
     servers: Vec<tokio::sync::oneshot::Receiver<()>>,
     /// Held for as long as the node lives: a second node on the same folder is refused.
-    _folder: Folder,
+    folder: Folder,
     quiet: Quiet,
 }
 
@@ -58,19 +67,23 @@ impl Node {
         let listener = bind(settings.listen, "FGY_LISTEN").await?;
         let admin_listener = bind(settings.admin_listen, "FGY_ADMIN_LISTEN").await?;
         let quiet = Quiet::start()?;
-        let parts = Parts::build(settings, &folder, &quiet).await?;
+        let mut parts = Parts::build(settings, &folder, &quiet).await?;
+        let cluster = parts.edge.gateway.cluster.clone();
         let (tasks, drain) = (parts.tasks.clone(), CancellationToken::new());
         let mut node = Node {
             address: listener.local_addr()?,
             admin_address: admin_listener.local_addr()?,
-            first_key: parts.first_key.clone(),
+            settled: None,
+            out: None,
+            leaving: CancellationToken::new(),
             edge: parts.edge.clone(),
             post: parts.post.clone(),
+            control: parts.control.clone(),
             tasks: tasks.clone(),
             drain: drain.clone(),
             drain_ready: Duration::from_secs(settings.limits.drain_ready_seconds),
             servers: Vec::new(),
-            _folder: folder,
+            folder,
             quiet,
         };
         let tls = parts::tls(settings)?;
@@ -88,7 +101,12 @@ impl Node {
             stores: parts.stores.clone(),
             gauges: Box::new(parts.gauges()),
             tokens: parts.tokens.clone(),
+            leaving: node.leaving.clone(),
             tasks: tasks.clone(),
+            learned: Box::new({
+                let verify = parts.verify.clone();
+                move || verify.reports()
+            }),
         });
         node.serve(
             "public",
@@ -114,8 +132,46 @@ impl Node {
         );
         let beside = tasks.on(node.quiet.handle());
         parts.run_in_background(&beside, SWEEP_EVERY, RESTART_PAUSE);
-        parts.edge.health.ready(true);
+        let (settled, settling) = oneshot::channel();
+        node.settled = Some(settling);
+        match parts.others.take() {
+            None => {
+                let key = parts.settle_alone(settings).await?;
+                // Nobody waits where the node was dropped instead of asked.
+                let _unheard = settled.send(key);
+            }
+            Some(others) => {
+                let out = Arc::new(
+                    others
+                        .go_out(settings, &node.folder, &cluster, &tasks)
+                        .await?,
+                );
+                out.watch(&tasks, node.leaving.clone());
+                node.out = Some(out.clone());
+                let settle = parts.settle_among(others, out, settings.clone());
+                let stop = tasks.stopping();
+                tasks.spawn("settle", async move {
+                    if let Some(key) = stop.run_until_cancelled(settle).await {
+                        let _unheard = settled.send(key);
+                    }
+                });
+            }
+        }
         Ok(node)
+    }
+
+    /// Waits until this node serves. The key of tenant `default`, where it was made here: it is
+    /// shown once. Waits for ever the second time.
+    pub async fn settled(&mut self) -> Option<String> {
+        match self.settled.take() {
+            Some(settling) => settling.await.ok().flatten(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Resolves where the node should end though nobody told its process to.
+    pub async fn left(&self) {
+        self.leaving.cancelled().await;
     }
 
     fn serve(&mut self, name: &'static str, server: Server) {
@@ -134,6 +190,9 @@ impl Node {
     pub async fn stop(self) {
         self.edge.health.ready(false);
         tracing::info!("draining: not ready, still answering");
+        if let Some(out) = &self.out {
+            out.leave_the_ring(self.control.rings()).await;
+        }
         tokio::time::sleep(self.drain_ready).await;
         self.drain.cancel();
         for server in self.servers {
@@ -149,6 +208,9 @@ impl Node {
         }
         if !self.post.flush(END_PATIENCE).await {
             tracing::warn!("ledger lines stay in the journal until the next start");
+        }
+        if let Some(out) = &self.out {
+            out.leave().await;
         }
         tracing::info!("stopped");
     }

@@ -1,51 +1,55 @@
 //! The parts of a node, built from what it was told, each handed what it needs and nothing else.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use fgy_cluster::{Budget, Cluster, Control, FlightLimits, NodeId, Secret, Tasks};
-use http::{HeaderName, HeaderValue};
+use fgy_cluster::{Budget, Cluster, Control, FlightLimits, GossipStats, NodeId, Secret, Tasks};
+use http::HeaderValue;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::around::Surroundings;
+use super::company::{self, Others, Out};
+use super::first::Start;
 use super::folder::Folder;
 use super::gauges::NodeGauges;
 use super::quiet::Quiet;
 use crate::clock::Clock;
-use crate::config::{AccessLog, Auth, Limits, ProviderKind, Settings};
+use crate::config::{AccessLog, Limits, Settings};
+use crate::feedback::Feedback;
 use crate::filler::keep::{self, Keep};
 use crate::filler::memory::{Memory, MemoryLimits};
+use crate::filler::verify::Verify;
 use crate::filler::{Filler, FillerLimits};
 use crate::gateway::{Gateway, Readings};
 use crate::http::{AdminTokens, Edge, Health, ListenerLimits, Places, RequestLimits};
-use crate::key::InstallationKey;
+use crate::key::{self, InstallationKey};
 use crate::ledger::journal::{self, Journal};
 use crate::ledger::post::{self, Post};
 use crate::ledger::price::PriceTable;
 use crate::ledger::price_file;
 use crate::metrics::Metrics;
-use crate::policy::Glob;
-use crate::provider::{self, Patience, Provider, Providers, Wire};
+use crate::provider::{self, Patience, Provider, Providers};
 use crate::random::{self, Ids};
 use crate::rate::Rates;
-use crate::registry::{Command, Outcome, Registry, TenantSettings};
+use crate::registry::{DEFAULT_PROVIDER, Registry};
 use crate::semantic::embed::{Embedder, Http, HttpSettings, Local, LocalSettings};
 use crate::semantic::matcher::Matcher;
-use crate::settle::{self, Settler};
-use crate::store::{self, Stores, Vectors};
-
-/// The name of the tenant that is there from the first start.
-const FIRST_TENANT: &str = "default";
+use crate::settle::{self, Recent, Settler};
+use crate::store::{self, Fact, Stores, Vectors};
 
 /// How long a miss may wait for the store before it goes on without.
 const STORE_PATIENCE: Duration = Duration::from_millis(150);
 
 /// How long a provider's embedding may take before the miss goes on without.
 const EMBEDDING_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How often the registry is looked at for other providers and prices; a command heard by this
+/// node does not wait for it.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 
 /// Embeddings asked of a provider at once.
 const EMBEDDING_CALLS_MAX: usize = 64;
@@ -58,7 +62,11 @@ pub(super) struct Parts {
     pub(super) tokens: AdminTokens,
     pub(super) post: Arc<Post>,
     pub(super) tasks: Tasks,
-    pub(super) first_key: Option<String>,
+    pub(super) others: Option<Others>,
+    gossip: Arc<OnceLock<Arc<GossipStats>>>,
+    pub(super) start: Start,
+    pub(super) installation: Arc<InstallationKey>,
+    pub(super) verify: Arc<Verify>,
     filler: Arc<Filler>,
     keep: Arc<Keep>,
     journal: Arc<Journal>,
@@ -81,9 +89,18 @@ impl Parts {
         // Opened there, since whoever opens it makes the writer's thread.
         let opened = async move { store::open(&store, &store_settings).await };
         let stores = quiet.handle().spawn(opened).await??;
-        let installation = Arc::new(installation_key(folder, &stores).await?);
-        let control = Control::<Registry>::solo(folder.join("registry.json")).await?;
-        let first_key = first_tenant(&control, &installation, settings, clock).await?;
+        let installation = Arc::new(installation_key(settings, folder, &stores).await?);
+        let me = node_id(settings, folder)?;
+        let others = Others::meet(settings, folder, &me, &installation, &tasks).await?;
+        let control = match &others {
+            Some(others) => others.control.clone(),
+            None => Control::<Registry>::solo(folder.join("registry.json")).await?,
+        };
+        let start = Start {
+            control: control.clone(),
+            me: me.clone(),
+            clock,
+        };
         let journal_settings = journal::Settings {
             journal_bytes_max: limits.journal_bytes_max,
             ..journal::Settings::default()
@@ -110,7 +127,8 @@ impl Parts {
         ));
         let providers = providers(settings)?;
         let prices = prices(settings)?;
-        let embedder = embedder(settings, &prices)?;
+        let embedder = embedder(settings, &control.state(), &prices)?;
+        let verify = Arc::new(Verify::new(stores.labels.clone(), embedder.clone()));
         let filler = Arc::new(Filler::new(
             Memory::new(memory_limits(limits)),
             (stores.entries.clone(), keep.clone()),
@@ -118,21 +136,32 @@ impl Parts {
             control.clone(),
             clock,
             filler_limits(limits),
-            Matcher::new(embedder.clone(), stores.vectors.clone(), STORE_PATIENCE),
+            (
+                Matcher::new(embedder.clone(), stores.vectors.clone(), STORE_PATIENCE),
+                verify.clone(),
+            ),
         ));
-        let me = node_id(settings, folder)?;
-        let cluster = Arc::new(Cluster::solo(
-            me.clone(),
-            filler.clone(),
+        let (flights, budget) = (
             flight_limits(limits),
             Budget::new(limits.inflight_bytes_max),
-            tasks.clone(),
-        ));
+        );
+        let cluster = match &others {
+            Some(others) => others.cluster(filler.clone(), flights, budget, &tasks),
+            None => Arc::new(Cluster::solo(
+                me.clone(),
+                filler.clone(),
+                flights,
+                budget,
+                tasks.clone(),
+            )),
+        };
+        let recent = Arc::new(Recent::default());
         let settler = Arc::new(Settler {
             node: me.clone(),
             journal: journal.clone(),
-            prices: arc_swap::ArcSwap::from_pointee(prices),
+            prices: settle::Prices::new(prices),
             metrics: Arc::new(Metrics::default()),
+            recent: recent.clone(),
             access_log: match settings.access_log {
                 AccessLog::Sampled => settle::AccessLog::Sampled,
                 AccessLog::All => settle::AccessLog::All,
@@ -143,7 +172,8 @@ impl Parts {
                 cluster,
                 providers,
                 control: control.clone(),
-                installation,
+                installation: installation.clone(),
+                looks: filler.clone(),
                 readings: Readings::default(),
                 // A moment more than the call itself may take: the flight ends first, and whoever asks
                 // again after hearing so begins a new one.
@@ -151,6 +181,12 @@ impl Parts {
                 items_max: limits.embedding_items_max as usize,
             },
             settler,
+            feedback: Arc::new(Feedback::new(
+                stores.clone(),
+                control.clone(),
+                filler.clone(),
+                recent,
+            )),
             ids: Ids::draw()?,
             rates: Rates::default(),
             clock,
@@ -158,13 +194,18 @@ impl Parts {
                 body_bytes_max: limits.body_bytes_max as usize,
                 body_patience: Duration::from_secs(limits.body_chunk_seconds_max),
             },
-            health: Health::new(filler.store_away(), stores.away.clone(), move || {
-                embedder.state().as_str()
-            }),
+            health: Health::new(
+                filler.store_away(),
+                stores.away.clone(),
+                move || embedder.state().as_str(),
+                besides(&control, settings),
+            ),
             closing: CancellationToken::new(),
             node: header_of(&me)?,
             places: Places::new(limits.requests_inflight_max as usize),
+            following: Mutex::default(),
         });
+        edge.follow();
         let tokens = tokens(settings, folder)?;
         let post = Arc::new(post);
         Ok(Parts {
@@ -174,11 +215,59 @@ impl Parts {
             tokens,
             post,
             tasks,
-            first_key,
+            gossip: others
+                .as_ref()
+                .map(|others| others.counts.clone())
+                .unwrap_or_default(),
+            others,
+            start,
+            installation,
+            verify,
             filler,
             keep,
             journal,
         })
+    }
+
+    /// The first start of a lone node: what it tells the registry, and then it serves.
+    pub(super) async fn settle_alone(&self, settings: &Settings) -> Result<Option<String>> {
+        let key = self
+            .start
+            .tenant(&self.installation, settings, true)
+            .await?;
+        self.start.providers(settings).await?;
+        self.edge.follow();
+        self.edge.health.ready(true);
+        Ok(key)
+    }
+
+    /// The same among others: once it is let in, and its keys are its own.
+    pub(super) fn settle_among(
+        &self,
+        others: Others,
+        out: Arc<Out>,
+        settings: Settings,
+    ) -> impl Future<Output = Option<String>> + Send + use<> {
+        let (start, installation) = (self.start.clone(), self.installation.clone());
+        let (edge, stores) = (self.edge.clone(), self.stores.clone());
+        async move {
+            let begins = others.be_let_in(&stores, settings.seeds.is_empty()).await;
+            let key = loop {
+                let told = start.tenant(&installation, &settings, begins).await;
+                match (told, start.providers(&settings).await) {
+                    (Ok(key), Ok(())) => break key,
+                    (Err(error), _) | (_, Err(error)) => {
+                        tracing::warn!(%error, "the registry could not be told of the first start yet");
+                        tokio::time::sleep(company::TRY_AGAIN).await;
+                    }
+                }
+            };
+            edge.follow();
+            out.be_ready(others.control.rings()).await;
+            edge.health.ready(true);
+            tracing::info!("in the ring: ready");
+            key
+        }
     }
 
     pub(super) fn gauges(&self) -> NodeGauges {
@@ -190,6 +279,7 @@ impl Parts {
             journal: self.journal.clone(),
             post: self.post.clone(),
             tasks: self.tasks.clone(),
+            gossip: self.gossip.clone(),
         }
     }
 
@@ -202,12 +292,29 @@ impl Parts {
         tasks.keep_running("points", pause, move || {
             load(vectors.clone(), ending.clone(), pause)
         });
+        let (verify, ending) = (self.verify.clone(), stop.clone());
+        let (control, clock) = (self.control.clone(), self.edge.clock);
+        tasks.keep_running("verify", pause, move || {
+            let tenants = control
+                .state()
+                .tenants()
+                .iter()
+                .map(|it| it.id.clone())
+                .collect();
+            verify
+                .clone()
+                .run(tenants, move || clock.now(), ending.clone())
+        });
         let (journal, ending) = (self.journal.clone(), stop.clone());
         tasks.keep_running("journal", pause, move || {
             journal.clone().run(ending.clone())
         });
         let (post, ending) = (self.post.clone(), stop.clone());
         tasks.keep_running("post", pause, move || post.clone().run(ending.clone()));
+        let (edge, ending) = (self.edge.clone(), stop.clone());
+        tasks.keep_running("follow", pause, move || {
+            follow(edge.clone(), ending.clone())
+        });
         let filler = self.filler.clone();
         tasks.keep_running("sweep", pause, move || {
             sweep(filler.clone(), stop.clone(), sweep_every)
@@ -226,11 +333,36 @@ async fn load(vectors: Arc<dyn Vectors>, stop: CancellationToken, pause: Duratio
     }
 }
 
+/// What was changed on another node is in force here a moment after it is known here.
+async fn follow(edge: Arc<Edge>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(FOLLOW_EVERY);
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        edge.follow();
+    }
+}
+
 async fn sweep(filler: Arc<Filler>, stop: CancellationToken, every: Duration) {
     let mut ticks = tokio::time::interval(every);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         crate::faults::hit("sweep", b"");
         filler.sweep();
+    }
+}
+
+/// What the probes are told besides: a node among others that may not serve what is kept, or whose
+/// store is its own.
+fn besides(
+    control: &Control<Registry>,
+    settings: &Settings,
+) -> impl Fn() -> Vec<&'static str> + Send + Sync + use<> {
+    let (control, apart) = (control.clone(), settings.store_shared == Some(false));
+    move || {
+        let told = [
+            (!control.lease().holds(), "lease"),
+            (apart, "store-not-shared"),
+        ];
+        let told = told.into_iter().filter(|(is, _)| *is);
+        told.map(|(_, what)| what).collect()
     }
 }
 
@@ -241,14 +373,24 @@ fn jitter_seed() -> Result<u64> {
     Ok(u64::from_le_bytes(seed))
 }
 
-/// The store's key, copied into the folder; the copy where the store is away.
-async fn installation_key(folder: &Folder, stores: &Stores) -> Result<InstallationKey> {
+/// The store's key, copied into the folder; the copy where the store is away. Nodes whose stores are
+/// their own have nowhere to agree on one: theirs is made of the secret they share.
+async fn installation_key(
+    settings: &Settings,
+    folder: &Folder,
+    stores: &Stores,
+) -> Result<InstallationKey> {
     let copy = folder.installation_key()?;
-    let candidate = match copy {
-        Some(copy) => copy,
-        None => random::bytes()?,
+    let shared = settings.store_shared != Some(false);
+    let candidate = match (copy, &settings.cluster_secret) {
+        (Some(copy), _) => copy,
+        (None, Some(secret)) if !shared => key::of_cluster(secret),
+        (None, _) => random::bytes()?,
     };
-    let key = match (stores.installation.installation_key(candidate).await, copy) {
+    let key = match (
+        stores.installation.settled(Fact::Key, candidate).await,
+        copy,
+    ) {
         (Ok(key), _) => key,
         (Err(error), Some(copy)) => {
             tracing::warn!(%error, "the store is away: starting with the copy of its key");
@@ -260,60 +402,6 @@ async fn installation_key(folder: &Folder, stores: &Stores) -> Result<Installati
         folder.keep_installation_key(&key)?;
     }
     Ok(InstallationKey::new(key))
-}
-
-/// The tenant that is there from the first start, and the key it was given, if it was made here.
-async fn first_tenant(
-    control: &Control<Registry>,
-    installation: &InstallationKey,
-    settings: &Settings,
-    clock: Clock,
-) -> Result<Option<String>> {
-    let at = clock.now();
-    let given = settings.bootstrap_key.as_ref().map(Secret::reveal);
-    let given = given.map(|key| String::from_utf8_lossy(key).into_owned());
-    let is_new = control.state().tenants().is_empty();
-    if is_new {
-        let id = FIRST_TENANT.into();
-        let settings = TenantSettings::default();
-        let name = FIRST_TENANT.into();
-        propose(
-            control,
-            Command::CreateTenant {
-                id,
-                name,
-                settings,
-                at,
-            },
-        )
-        .await?;
-    }
-    let (key, made) = match (given, is_new) {
-        (Some(key), _) => (key, false),
-        (None, true) => (random::tenant_key()?, true),
-        (None, false) => return Ok(None),
-    };
-    if control.state().tenant(FIRST_TENANT).is_some() {
-        let (tenant, digest) = (FIRST_TENANT.into(), installation.key_digest(&key).into());
-        propose(
-            control,
-            Command::AddKey {
-                tenant,
-                digest,
-                agent: None,
-                at,
-            },
-        )
-        .await?;
-    }
-    Ok(made.then_some(key))
-}
-
-async fn propose(control: &Control<Registry>, command: Command) -> Result<()> {
-    match control.propose(command).await? {
-        (_, Outcome::Refused(refusal)) => anyhow::bail!("{refusal}"),
-        _ => Ok(()),
-    }
 }
 
 /// The node's name as a header. Leaked, once for each node of a process: what lives for ever needs
@@ -351,45 +439,22 @@ fn providers(settings: &Settings) -> Result<Providers> {
         chunk: Duration::from_secs(limits.provider_chunk_seconds_max),
         idle_connections_max: limits.provider_idle_connections_max as usize,
     };
-    let default = Provider::new("default", &settings.upstream, provider::Auth::Caller)?;
-    let others = settings.providers.iter().map(|(name, told)| {
-        let auth = match told.auth {
-            Auth::None => provider::Auth::None,
-            Auth::Caller => provider::Auth::Caller,
-            Auth::Operator => anyhow::bail!(
-                "providers.{name}: auth = \"operator\" is not there yet: use \"caller\", or \
-                 \"none\" for a server without keys"
-            ),
-        };
-        Ok(Provider {
-            wire: match told.kind {
-                ProviderKind::OpenAi => Wire::OpenAi,
-                ProviderKind::Anthropic => Wire::Anthropic,
-            },
-            models: told
-                .models
-                .iter()
-                .map(|models| Glob::from(&**models))
-                .collect(),
-            forward_headers: told
-                .forward_headers
-                .iter()
-                .map(|header| HeaderName::try_from(&**header))
-                .collect::<Result<_, _>>()
-                .with_context(|| format!("providers.{name}: forward_headers are header names"))?,
-            ..Provider::new(name, &told.base_url, auth)?
-        })
-    });
-    let others = others.collect::<Result<Vec<_>>>()?;
+    let default = Provider::new(DEFAULT_PROVIDER, &settings.upstream, provider::Auth::Caller)?;
     // Told once in the process; a second node in it finds it told.
     let _told = rustls::crypto::ring::default_provider().install_default();
-    Ok(Providers::new(default, others, patience)?)
+    Ok(Providers::new(default, patience)?)
 }
 
 /// Who makes vectors.
-fn embedder(settings: &Settings, prices: &PriceTable) -> Result<Arc<dyn Embedder>> {
+fn embedder(
+    settings: &Settings,
+    registry: &Registry,
+    prices: &PriceTable,
+) -> Result<Arc<dyn Embedder>> {
     let told = &settings.embedding;
-    let Some(provider) = settings.providers.get(&told.provider) else {
+    let ruling = registry.provider(&told.provider);
+    let named = settings.providers.get(&told.provider);
+    let Some(provider) = named.map(|file| ruling.unwrap_or(file)) else {
         let beside = || settings.data.join("model");
         let folder = settings.model_dir.clone().unwrap_or_else(beside);
         let local = Local::start(LocalSettings::new(folder));

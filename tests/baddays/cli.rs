@@ -8,11 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use crate::home::Home;
 use crate::node::{KEY, Start};
 
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 11] = [
     &["up"],
     &["mock-provider"],
     &["tenant"],
     &["policy"],
+    &["provider"],
+    &["price"],
     &["purge"],
     &["explain"],
     &["stats"],

@@ -14,6 +14,7 @@ mod bad_provider;
 mod canaries;
 mod cli;
 mod cli_node;
+mod company;
 mod heard;
 mod home;
 mod kill;

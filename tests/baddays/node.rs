@@ -15,6 +15,9 @@ use crate::home::{Home, program};
 /// The key of tenant `default` in these stories.
 pub(crate) const KEY: &str = "fgy_baddays7c41e9d2a05b83f6";
 
+/// The admin token of those who are given one.
+const TOKEN: &str = "admin-token-of-the-company-d41f7a";
+
 /// Longer than anything here should take, on a machine that does other things too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,6 +48,17 @@ impl<'h> Start<'h> {
         command.args(["--admin-listen", "127.0.0.1:0", "--upstream", upstream]);
         command.arg("--data").arg(home.data());
         command.env("FGY_BOOTSTRAP_KEY", KEY);
+        Start { home, command }
+    }
+
+    /// One of a cluster.
+    pub(crate) fn serve(home: &'h Home, upstream: &str) -> Start<'h> {
+        let mut command = program();
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command.args(["--admin-listen", "127.0.0.1:0", "--upstream", upstream]);
+        command.arg("--data").arg(home.data());
+        command.env("FGY_BOOTSTRAP_KEY", KEY);
+        command.env("FGY_ADMIN_TOKEN", TOKEN);
         Start { home, command }
     }
 
@@ -91,7 +105,9 @@ impl<'h> Start<'h> {
             );
             tokio::time::sleep(LOOK).await;
         };
-        let token = fs::read_to_string(self.home.data().join("admin-token")).unwrap();
+        // Where the node was given none, it made one.
+        let made = fs::read_to_string(self.home.data().join("admin-token"));
+        let token = made.unwrap_or_else(|_| TOKEN.to_owned());
         // Told once in the process.
         let _told = rustls::crypto::ring::default_provider().install_default();
         Node {
@@ -156,6 +172,31 @@ impl Node {
         let url = format!("http://{}{path}", self.admin);
         let request = self.client.get(url).bearer_auth(&self.token);
         Heard::to_the_end(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn admin_post(&self, path: &str, body: &Value) -> Heard {
+        let url = format!("http://{}{path}", self.admin);
+        let request = self.client.post(url).bearer_auth(&self.token);
+        let request = request.header("content-type", "application/json");
+        let sent = request.body(body.to_string()).send().await;
+        Heard::to_the_end(sent.unwrap()).await
+    }
+
+    /// What would happen to a chat.
+    pub(crate) async fn explain(&self, body: &Value) -> Value {
+        let question = serde_json::json!({"body": body});
+        let told = self.admin_post("/admin/v1/explain", &question).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        told.json()
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) async fn is_ready(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.get("/readyz").await.status != 200 {
+            assert!(Instant::now() < deadline, "it never became ready");
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub(crate) async fn metrics(&self) -> String {

@@ -18,6 +18,7 @@ pub(crate) const HOMES: &[Home] = &[
         &[
             "cluster/",
             "src/cli/",
+            "src/feedback.rs",
             "src/filler/",
             "src/http/",
             "src/ledger/journal/",
@@ -34,8 +35,11 @@ pub(crate) const HOMES: &[Home] = &[
     (
         "tokio-util",
         &[
+            "cluster/src/gossip/",
+            "cluster/src/health.rs",
             "cluster/src/tasks.rs",
             "src/filler/keep",
+            "src/filler/verify.rs",
             "src/http/",
             "src/ledger/journal/",
             "src/ledger/post",
@@ -45,6 +49,10 @@ pub(crate) const HOMES: &[Home] = &[
     (
         "futures-util",
         &[
+            "cluster/src/cluster.rs",
+            "cluster/src/control/raft/",
+            "cluster/src/gossip/",
+            "cluster/src/peer/",
             "cluster/src/tasks.rs",
             "src/gateway/pass.rs",
             "src/http/",
@@ -54,11 +62,29 @@ pub(crate) const HOMES: &[Home] = &[
             "tests/",
         ],
     ),
+    // a type describes itself as it writes itself; what is made of it is made in http/admin
+    (
+        "schemars",
+        &[
+            "src/answer/",
+            "src/feedback.rs",
+            "src/gateway/explain.rs",
+            "src/http/admin/",
+            "src/label.rs",
+            "src/ledger/",
+            "src/names.rs",
+            "src/policy/",
+            "src/registry/",
+            "src/semantic/found.rs",
+            "src/semantic/verified/mod.rs",
+        ],
+    ),
     (
         "tracing",
         &[
             "cluster/src/",
             "src/cli/",
+            "src/feedback.rs",
             "src/filler/",
             "src/http/",
             "src/ledger/journal/",
@@ -71,16 +97,24 @@ pub(crate) const HOMES: &[Home] = &[
             "src/telemetry.rs",
         ],
     ),
-    ("anyhow", &["src/cli/", "src/node/"]),
+    ("anyhow", &["cluster/src/gossip/", "src/cli/", "src/node/"]),
     (
         "arc-swap",
-        &["cluster/src/control/", "src/node/", "src/settle.rs"],
+        &[
+            "cluster/src/control/",
+            "cluster/src/gossip/",
+            "cluster/src/cluster.rs",
+            "cluster/src/mask.rs",
+            "src/provider/mod.rs",
+            "src/settle/prices.rs",
+        ],
     ),
     // in and out
     ("axum", &["src/http/", "src/mock/", "tests/"]),
     (
         "http",
         &[
+            "cluster/src/peer/",
             "src/filler/record.rs",
             "src/gateway/",
             "src/http/",
@@ -104,13 +138,28 @@ pub(crate) const HOMES: &[Home] = &[
     (
         "rustls",
         &[
+            "cluster/src/transport/tls/",
             "src/cli/mod.rs",
             "src/node/parts.rs",
+            "src/provider/tests.rs",
             "src/semantic/model/tests.rs",
             "tests/baddays/node.rs",
+            "tests/stories/first_start.rs",
         ],
     ),
-    ("tokio-rustls", &["src/http/server.rs", "src/node/parts.rs"]),
+    (
+        "tokio-rustls",
+        &[
+            "cluster/src/transport/tls/",
+            "src/http/server.rs",
+            "src/node/parts.rs",
+        ],
+    ),
+    // node to node
+    ("h2", &["cluster/src/peer/"]),
+    ("rcgen", &["cluster/src/transport/tls/"]),
+    ("webpki", &["cluster/src/transport/tls/"]),
+    ("bincode", &["cluster/src/wire/"]),
     (
         "reqwest",
         &[
@@ -134,9 +183,19 @@ pub(crate) const HOMES: &[Home] = &[
         &["src/main.rs", "src/node/quiet.rs", "src/priority.rs"],
     ),
     ("crc32fast", &["src/ledger/journal/segment.rs"]),
-    ("smol_str", &["src/names.rs", "cluster/src/node.rs"]),
+    (
+        "smol_str",
+        &[
+            "cluster/src/control/raft/",
+            "cluster/src/node.rs",
+            "src/names.rs",
+        ],
+    ),
+    // what is agreed, and the file it lies in
+    ("openraft", &["cluster/src/control/raft/"]),
+    ("redb", &["cluster/src/control/raft/"]),
     ("postcard", &["src/ledger/journal/record.rs"]),
-    ("getrandom", &["src/random.rs"]),
+    ("getrandom", &["cluster/src/gossip/", "src/random.rs"]),
     ("tracing-subscriber", &["src/telemetry.rs"]),
     ("prometheus-client", &["src/metrics.rs"]),
     ("saphyr-parser", &["src/policy/yaml.rs"]),
@@ -154,6 +213,8 @@ pub(crate) const HOMES: &[Home] = &[
     ("hashring", &["cluster/src/ring.rs"]),
     ("siphasher", &["cluster/src/ring.rs"]),
     ("dashmap", &["cluster/src/flight.rs"]),
+    ("chitchat", &["cluster/src/gossip/"]),
+    ("chacha20poly1305", &["cluster/src/gossip/"]),
     (
         "shuttle",
         &["cluster/src/sync.rs", "cluster/tests/schedules.rs"],
@@ -167,7 +228,14 @@ pub(crate) const HOMES: &[Home] = &[
     ),
     ("unicode-properties", &["src/semantic/minilm/wordpiece.rs"]),
     // the cluster has a module of that name
-    ("ring", &["src/semantic/model/", "cluster/src/lib.rs"]),
+    (
+        "ring",
+        &[
+            "src/semantic/model/",
+            "cluster/src/lib.rs",
+            "cluster/src/secret.rs",
+        ],
+    ),
     ("zip", &["src/semantic/model/"]),
     // digests and secrets
     (
@@ -186,7 +254,16 @@ pub(crate) const HOMES: &[Home] = &[
         "subtle",
         &["src/http/admin/mod.rs", "src/registry/digest.rs"],
     ),
-    ("zeroize", &["cluster/src/fill.rs", "src/key.rs"]),
+    (
+        "zeroize",
+        &[
+            "cluster/src/fill.rs",
+            "cluster/src/gossip/",
+            "cluster/src/secret.rs",
+            "cluster/src/transport/tls/",
+            "src/key.rs",
+        ],
+    ),
     // tests and benchmarks
     ("criterion", &["tests/bench/"]),
     ("moka", &["tests/bench/memory.rs"]),

@@ -25,6 +25,7 @@ pub(crate) const ROOMS: &[Room] = &[
             "job",
             "json",
             "key",
+            "label",
             "ledger::line",
             "ledger::money",
             "ledger::price",
@@ -40,7 +41,9 @@ pub(crate) const ROOMS: &[Room] = &[
             "rate",
             "registry",
             "semantic::eligible",
+            "semantic::found",
             "semantic::guard",
+            "semantic::verified",
             "semantic::window",
         ],
         sees: &[],
@@ -122,6 +125,11 @@ pub(crate) const ROOMS: &[Room] = &[
         modules: &["filler"],
         sees: &["clock", "provider", "semantic", "store"],
     },
+    Room {
+        name: "feedback",
+        modules: &["feedback"],
+        sees: &["settle", "store"],
+    },
     // Passing through has no owner and no flight: the edge itself goes upstream.
     Room {
         name: "gateway",
@@ -131,22 +139,24 @@ pub(crate) const ROOMS: &[Room] = &[
     Room {
         name: "http",
         modules: &["http"],
-        sees: &["clock", "gateway", "metrics", "random", "settle"],
+        sees: &[
+            "clock", "feedback", "gateway", "metrics", "random", "settle",
+        ],
     },
     // Reads what is kept and what was billed, and nothing of it on a caller's path.
     Room {
         name: "admin",
         modules: &["http::admin"],
         sees: &[
-            "gateway", "http", "ledger", "metrics", "random", "settle", "store",
+            "feedback", "gateway", "http", "ledger", "metrics", "random", "settle", "store",
         ],
     },
     Room {
         name: "node",
         modules: &["node"],
         sees: &[
-            "admin", "clock", "config", "filler", "gateway", "http", "ledger", "metrics",
-            "priority", "provider", "random", "semantic", "settle", "store",
+            "admin", "clock", "config", "feedback", "filler", "gateway", "http", "ledger",
+            "metrics", "priority", "provider", "random", "semantic", "settle", "store",
         ],
     },
     Room {

@@ -3,7 +3,8 @@
 
 /// What the design card asks for and has landed: direct dependencies of one of the two crates.
 pub(crate) const CARD: &[&str] = &[
-    "axum", "dashmap", "hashring", "pgvector", "reqwest", "serde", "sqlx", "tokio", "tracing",
+    "axum", "bincode", "chitchat", "dashmap", "hashring", "openraft", "pgvector", "reqwest",
+    "serde", "sqlx", "tokio", "tracing",
 ];
 
 /// What one sees at the top, and nothing else; not all of it is there yet.
@@ -42,6 +43,50 @@ pub(crate) const HOSTS: &[&str] = &[
 
 /// (file, reason): waits for the clock in a test, each with what makes it no guess.
 pub(crate) const SLEEPS: &[(&str, &str)] = &[
+    (
+        "cluster/src/control/raft/tests/purges.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+    (
+        "cluster/src/control/raft/tests/three.rs",
+        "the clock is paused, or the look between two tries of a bounded poll",
+    ),
+    (
+        "cluster/src/control/raft/tests/town.rs",
+        "the clock is paused, or the look between two tries of a bounded poll",
+    ),
+    (
+        "cluster/tests/company.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+    (
+        "cluster/tests/world/mod.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+    (
+        "tests/baddays/company.rs",
+        "how far the stream has come before the kill is what the story is about; and a bounded poll",
+    ),
+    (
+        "cluster/src/peer/tests/calls.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+    (
+        "cluster/src/peer/tests/denials.rs",
+        "the look between two tries of a bounded wait for a count",
+    ),
+    (
+        "cluster/src/peer/tests/mod.rs",
+        "the clock is paused, or a chunk each millisecond is what is asked for",
+    ),
+    (
+        "cluster/src/peer/tests/streams.rs",
+        "the clock is paused: it moves when all have waited",
+    ),
+    (
+        "cluster/src/peer/tests/troubles.rs",
+        "the clock is paused; over TLS, the look between two tries of a bounded wait",
+    ),
     (
         "src/filler/keep/tests.rs",
         "the clock is paused: it moves when all have waited",
