@@ -407,6 +407,43 @@ async fn a_node_that_slept_through_a_purge_serves_nothing_old() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_made_at_one_node_is_known_at_all_and_a_revoked_key_at_none() {
+    let company = Company::of(3).await;
+    let made = company.nodes[0]
+        .admin_post("/admin/v1/tenants", &json!({"id": "acme", "name": "acme"}))
+        .await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let made = made.json();
+    let (key, id) = (
+        made["key"].as_str().unwrap(),
+        made["keys"][0]["id"].as_str().unwrap(),
+    );
+    // The command has returned: every node that may serve knows of it.
+    for node in &company.nodes {
+        let heard = node.ask_with(key, &chat("whose is it?")).await;
+        assert_eq!(heard.status, 200, "{}", heard.text());
+    }
+    let path = format!("/admin/v1/tenants/acme/keys/{id}");
+    let revoked = company.nodes[1].admin_delete(&path).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
+    for node in &company.nodes {
+        let heard = node.ask_with(key, &chat("whose is it?")).await;
+        assert_eq!(heard.assert_error(401, "a revoked key"), "unknown-key");
+    }
+    // Who changed what is the same list everywhere.
+    let mut told = Vec::new();
+    for node in &company.nodes {
+        told.push(node.admin("/admin/v1/audit").await.json()["audit"].clone());
+    }
+    assert!(
+        told[0].as_array().is_some_and(|changes| changes.len() >= 3),
+        "{}",
+        told[0]
+    );
+    assert!(told.iter().all(|changes| *changes == told[0]), "{told:?}");
+}
+
 fn voters(status: &Value) -> usize {
     let members = status["members"].as_array().unwrap();
     members

@@ -182,6 +182,22 @@ impl Node {
         Heard::to_the_end(sent.unwrap()).await
     }
 
+    pub(crate) async fn admin_delete(&self, path: &str) -> Heard {
+        let url = format!("http://{}{path}", self.admin);
+        let request = self.client.delete(url).bearer_auth(&self.token);
+        Heard::to_the_end(request.send().await.unwrap()).await
+    }
+
+    /// Asks a chat under another key.
+    pub(crate) async fn ask_with(&self, key: &str, body: &Value) -> Heard {
+        let url = format!("http://{}/v1/chat/completions", self.address);
+        let request = self.client.post(url).bearer_auth(key);
+        let request = request.header("x-provider-auth", "Bearer sk-baddays");
+        let request = request.header("content-type", "application/json");
+        let sent = request.body(body.to_string()).send().await;
+        Heard::to_the_end(sent.unwrap()).await
+    }
+
     /// What would happen to a chat.
     pub(crate) async fn explain(&self, body: &Value) -> Value {
         let question = serde_json::json!({"body": body});
