@@ -1,7 +1,8 @@
 //! An answer that another node owns: asked for there, heard frame by frame, recorded here for
 //! whoever listens here. One such recording a key and node, however many listen. Before the first
-//! byte every failure is met by asking the next one on the ring, and at last by acting as the owner;
-//! after it nothing is ever spliced: the recording breaks. It never keeps an answer.
+//! byte every failure is met by asking the next one on the ring, and at last by doing it here, at
+//! the next lower rank; after it nothing is ever spliced: the recording breaks. Copies are kept of
+//! answers that are hot, and by the owner in a region of those that are at home in another.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,20 +11,23 @@ use bytes::Bytes;
 
 use crate::cluster::Cluster;
 use crate::fault::Fault;
-use crate::fetch::{Part, Want};
+use crate::fetch::{Coalesce, Part, Want};
 use crate::fill::Copied;
 use crate::flight::{Freshness, Landing};
 use crate::mask::Event;
 use crate::node::NodeId;
 use crate::peer::{Hearing, PeerError, Room};
-use crate::placement::Route;
 use crate::tape::Recorder;
-use crate::wire::{Frame, Heading, Mode};
+use crate::wire::{Frame, Heading, Mode, Rank};
 
 /// How long a peer may take to say that it has heard: a dial, a handshake and a turn of its
 /// runtime. A peer that is alive but has not been given the processor for so long is as good as
 /// gone for a caller who waits.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(1_000);
+
+/// The same of one in another region, where each of the round trips of a first dial takes a quarter
+/// of a second and more.
+const ACKNOWLEDGED_FAR_WITHIN: Duration = Duration::from_millis(2_000);
 
 /// How long a peer that has said so may be silent: three of its heartbeats.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_millis(1_500);
@@ -38,6 +42,8 @@ pub(crate) type Told = Arc<OnceLock<(Part, NodeId)>>;
 enum Heard {
     /// The recording has ended, well or badly.
     Done,
+    /// It has ended well, and the answer is one that was made for it.
+    Made,
     /// By its ring another node owns the key.
     Elsewhere(NodeId),
     /// Nothing was heard, and the recording has not begun.
@@ -47,46 +53,74 @@ enum Heard {
 /// A flight whose answer comes from another node.
 pub(crate) struct Away {
     pub(crate) want: Want,
+    /// The rank at which this node answers.
+    pub(crate) at: Rank,
+    /// Whether the key's home is known to be out of reach.
+    pub(crate) stands_in: bool,
     pub(crate) freshness: Freshness,
     pub(crate) recorder: Recorder,
     pub(crate) told: Told,
     /// Dropped last, after the recorder.
-    pub(crate) _landing: Option<Landing>,
+    pub(crate) landing: Option<Landing>,
 }
 
 impl Away {
-    /// Asks `owner`, then who comes after it, then acts as the owner.
-    pub(crate) async fn fly(self, cluster: Arc<Cluster>, owner: NodeId) {
-        let (mut to, mut mode) = (owner, Mode::Owner);
+    /// Asks the one named at the rank named, then who comes after it, then does it here.
+    pub(crate) async fn fly(mut self, cluster: Arc<Cluster>, first: (NodeId, Rank)) {
+        let ((mut to, mut rank), mut mode) = (first, Mode::Owner);
         for _ in 0..PEERS_ASKED_MAX {
-            let next = match self.ask(&cluster, &to, mode).await {
+            let next = match self.ask(&cluster, &to, (rank, mode)).await {
                 Heard::Done => return,
-                Heard::Elsewhere(owner) => (owner, Mode::Force),
+                Heard::Made => return self.copy_too(&cluster, &to).await,
+                Heard::Elsewhere(owner) => ((owner, rank), Mode::Force),
                 Heard::Nothing => {
                     cluster.stats.rerouted.add();
-                    match cluster.route(&self.want.key) {
-                        Route::There(next) => (next, Mode::Owner),
-                        Route::Here => break,
+                    match self.reroute(&cluster) {
+                        Some(next) => (next, Mode::Owner),
+                        None => break,
                     }
                 }
             };
-            // Nobody is asked the same twice; and who is sent back to itself is the owner.
-            if (&next.0, next.1) == (&to, mode) || next.0 == *cluster.me() {
+            // Nobody is asked the same twice; who is sent back to itself is the owner; and what keeps
+            // to its region is sent to nobody outside.
+            let ((next_to, next_rank), next_mode) = next;
+            let bound = self.want.coalesce != Coalesce::World;
+            if (&next_to, next_rank, next_mode) == (&to, rank, mode)
+                || next_to == *cluster.me()
+                || bound && cluster.is_far(&next_to)
+            {
                 break;
             }
-            (to, mode) = next;
+            (to, rank, mode) = (next_to, next_rank, next_mode);
         }
-        self.act_as_owner(&cluster).await;
+        self.act(&cluster).await;
+    }
+
+    /// Who is asked next, at which rank; nobody where by now this node answers at a lower rank itself.
+    fn reroute(&mut self, cluster: &Cluster) -> Option<(NodeId, Rank)> {
+        let step = cluster.step_at(self.at, &self.want.key, self.want.coalesce);
+        let next = step.to.filter(|_| step.at == self.at)?;
+        if step.stands_in {
+            self.stand_in(cluster);
+        }
+        Some(next)
+    }
+
+    /// Counted once a flight.
+    fn stand_in(&mut self, cluster: &Cluster) {
+        if !std::mem::replace(&mut self.stands_in, true) {
+            cluster.stats.stood_in.add();
+        }
     }
 
     /// One ask of one peer, heard to its end.
-    async fn ask(&self, cluster: &Cluster, to: &NodeId, mode: Mode) -> Heard {
-        let asked = cluster.call(
-            to,
-            Room::Fetch,
-            self.frames(cluster, mode),
-            ACKNOWLEDGED_WITHIN,
-        );
+    async fn ask(&self, cluster: &Cluster, to: &NodeId, (rank, mode): (Rank, Mode)) -> Heard {
+        let patience = match cluster.is_far(to) {
+            true => ACKNOWLEDGED_FAR_WITHIN,
+            false => ACKNOWLEDGED_WITHIN,
+        };
+        let frames = self.frames(cluster, (rank, mode));
+        let asked = cluster.call(to, Room::Fetch, frames, patience);
         let mut hearing = match asked.await {
             Ok(hearing) => hearing,
             Err(error) => return self.note(cluster, to, error),
@@ -119,8 +153,8 @@ impl Away {
         }
     }
 
-    fn frames(&self, cluster: &Cluster, mode: Mode) -> Vec<Frame> {
-        let ask = cluster.fetch_frame(&self.want, self.freshness, mode);
+    fn frames(&self, cluster: &Cluster, ranked: (Rank, Mode)) -> Vec<Frame> {
+        let ask = cluster.fetch_frame(&self.want, self.freshness, ranked);
         match self.want.secret.clone() {
             Some(secret) => vec![ask, Frame::Secret(secret)],
             None => vec![ask],
@@ -141,7 +175,12 @@ impl Away {
         heading: Heading,
         hearing: Hearing,
     ) -> Heard {
-        let _first = self.told.set((heading.part, from.clone()));
+        // The owner in the region answers for what it has from home.
+        let owner = match self.at {
+            Rank::Entry => from,
+            Rank::Region | Rank::Home => cluster.me(),
+        };
+        let _first = self.told.set((heading.part, owner.clone()));
         let (part, stamp) = (heading.part, heading.stamp.clone());
         match copy(heading, hearing, &self.recorder).await {
             Ok(false) => {}
@@ -149,11 +188,13 @@ impl Away {
                 if part == Part::Kept && !stamp.is_empty() {
                     cluster.stats.copied.add();
                     let sealed = self.recorder.seal();
-                    cluster
-                        .fill
-                        .keep(&self.want.key, &stamp, sealed, Copied::Near);
+                    let fill = &cluster.fill;
+                    fill.keep(&self.want.key, &stamp, sealed, self.half());
                 }
                 self.recorder.complete();
+                if part != Part::Kept {
+                    return Heard::Made;
+                }
             }
             Err(error) => {
                 cluster.stats.lost.add();
@@ -164,13 +205,64 @@ impl Away {
         Heard::Done
     }
 
-    /// Nobody else could be asked: the key's flight is this node's own, joined like any other.
-    async fn act_as_owner(&self, cluster: &Arc<Cluster>) {
+    /// Where copies are kept: what the owner in a region keeps is its own, for it is asked for it.
+    fn half(&self) -> Copied {
+        match self.at {
+            Rank::Entry => Copied::Near,
+            Rank::Region | Rank::Home => Copied::Moved,
+        }
+    }
+
+    /// An answer that was just made at home is kept in this region as well: asked for once more, as
+    /// it is kept there, since only then is it known for how long and what would make it void. The
+    /// callers have gone by then, and whoever asks in between has it from home.
+    async fn copy_too(mut self, cluster: &Cluster, home: &NodeId) {
+        if self.at != Rank::Region || self.want.wish == 0 {
+            return;
+        }
+        drop(self.landing.take());
+        let copied = self.copy_from(cluster, home).await;
+        if let Err(error) = copied {
+            tracing::debug!(peer = %home, %error, "what was made at home could not be copied");
+        }
+    }
+
+    async fn copy_from(&self, cluster: &Cluster, home: &NodeId) -> Result<(), PeerError> {
+        let Some((heading, hearing)) = cluster.peeked(home, &self.want).await? else {
+            return Ok(());
+        };
+        let stamp = heading.stamp.clone();
+        if heading.part != Part::Kept || stamp.is_empty() {
+            return Ok(());
+        }
+        // No room: then it is not copied.
+        let Ok((recorder, _listener)) = cluster.relayed.alone(0) else {
+            return Ok(());
+        };
+        if copy(heading, hearing, &recorder).await? {
+            cluster.stats.copied.add();
+            let sealed = recorder.seal();
+            let fill = &cluster.fill;
+            fill.keep(&self.want.key, &stamp, sealed, Copied::Moved);
+            recorder.complete();
+        }
+        Ok(())
+    }
+
+    /// Nobody else could be asked: it is done here, at the next lower rank and joined like any other.
+    async fn act(mut self, cluster: &Arc<Cluster>) {
+        let lower = match self.at {
+            Rank::Entry => Rank::Region,
+            Rank::Region | Rank::Home => {
+                self.stand_in(cluster);
+                Rank::Home
+            }
+        };
         let want = &self.want;
-        match cluster.fetch_owned(want, self.freshness).await {
+        match cluster.fetch_at(lower, want, self.freshness).await {
             Err(fault) => self.recorder.break_off(fault),
             Ok(mut fetched) => {
-                let _first = self.told.set((fetched.part, cluster.me().clone()));
+                let _first = self.told.set((fetched.part, fetched.owner.clone()));
                 let mut frame: Option<Bytes> = Some(fetched.head);
                 while let Some(next) = frame {
                     if self.recorder.push(next).is_err() {

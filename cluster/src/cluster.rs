@@ -1,38 +1,35 @@
 //! The handle to the cluster: a node alone is a ring of one and runs the same code. It holds the
 //! parts together; what they do is written in them.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use smol_str::SmolStr;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::control::{Control, State};
-use crate::fetch::{Join, Want};
-use crate::fill::{BoxFuture, Fill, Terms};
+use crate::fetch::{Coalesce, Join, Want};
+use crate::fill::{BoxFuture, Fill};
 use crate::flight::{FlightLimits, Flights, Freshness};
+use crate::giving::{Giving, GivingLimits};
 use crate::health::{Health, HealthStats};
 use crate::key::Key;
 use crate::mask::{Event, Mask, Reason};
 use crate::node::{Member, NodeId, Phase};
 use crate::peer::{Hearing, PeerError, PeerStats, Peers, Room};
-use crate::placement::{Placement, Route};
+use crate::placement::{Place, Placement, Step};
 use crate::rates::Rates;
 use crate::rings::{RingConfig, Rings};
 use crate::stats::Stats;
 use crate::sync::Arc;
-use crate::tape::Tape;
 use crate::tasks::Tasks;
 use crate::view::View;
-use crate::wire::{FetchAsk, Frame, LookAsk, Mode, Rank, RingStamp};
-
-/// How long a peer may take to look for what it keeps.
-const LOOKED_WITHIN: Duration = Duration::from_millis(500);
+use crate::wire::{FetchAsk, Frame, Mode, Rank, RingStamp};
 
 /// How long after a change of the ring the owner before is still asked for what it kept.
 const WARM_WINDOW: Duration = Duration::from_secs(600);
@@ -61,6 +58,8 @@ pub struct Desks {
 
 /// What a node with peers is made of besides what a lone one is.
 pub struct Company {
+    /// This node's region, as in its [`Member`].
+    pub region: SmolStr,
     /// The way to the others.
     pub peers: Arc<Peers>,
     /// Who is seen.
@@ -71,11 +70,14 @@ pub struct Company {
     pub desks: Desks,
     /// Whether this node may serve what is kept: one that may not is no owner for others either.
     pub may_serve: Box<dyn Fn() -> bool + Send + Sync>,
+    /// How fast what moves to others is given to them.
+    pub giving: GivingLimits,
 }
 
 /// This node's end of the cluster.
 pub struct Cluster {
     me: NodeId,
+    region: SmolStr,
     pub(crate) placement: ArcSwap<Placement>,
     peers: Option<Arc<Peers>>,
     view: Option<watch::Receiver<std::sync::Arc<View>>>,
@@ -87,12 +89,18 @@ pub struct Cluster {
     phase: watch::Sender<Phase>,
     budget: Budget,
     pub(crate) fill: std::sync::Arc<dyn Fill>,
-    /// Flights of keys that this node owns.
+    /// Flights of answers that this node makes itself; joined at every rank.
     pub(crate) owned: Arc<Flights>,
-    /// Flights that this node leads for its own callers and owns nothing of. Apart, because a
-    /// forwarded ask may only ever wait on the first table: so no two nodes wait on each other.
+    /// Flights that this node, the owner in its region, leads towards a key's home in another;
+    /// joined by its own callers and by asks of rank region.
+    pub(crate) relayed: Arc<Flights>,
+    /// Flights that this node leads for its own callers, towards an owner in its region. A table for
+    /// each rank, because an ask of a peer may only ever wait on a lower one: so no two nodes wait
+    /// on each other.
     pub(crate) asked: Arc<Flights>,
     pub(crate) rates: Rates,
+    /// What is to be given to others.
+    pub(crate) giving: Giving,
     pub(crate) tasks: Tasks,
     pub(crate) stats: Stats,
 }
@@ -120,6 +128,7 @@ impl Cluster {
         };
         Cluster {
             me,
+            region: SmolStr::default(),
             placement: ArcSwap::from_pointee(Placement::of(&alone)),
             peers: None,
             view: None,
@@ -131,8 +140,10 @@ impl Cluster {
             phase: watch::Sender::new(Phase::Ready),
             fill,
             owned: Arc::new(Flights::new(limits, budget.clone())),
+            relayed: Arc::new(Flights::new(limits, budget.clone())),
             asked: Arc::new(Flights::new(limits, budget.clone())),
             rates: Rates::default(),
+            giving: Giving::new(GivingLimits::USUAL),
             budget,
             tasks,
             stats: Stats::default(),
@@ -160,6 +171,7 @@ impl Cluster {
             &tasks,
         );
         let cluster = Arc::new(Cluster {
+            region: company.region,
             placement: ArcSwap::from_pointee(placement),
             peers: Some(company.peers),
             view: Some(company.view),
@@ -169,8 +181,10 @@ impl Cluster {
             desks: company.desks,
             may_serve: company.may_serve,
             phase: watch::Sender::new(Phase::Joining),
+            giving: Giving::new(company.giving),
             ..Cluster::solo(me, fill, limits, budget, tasks)
         });
+        cluster.start_giving();
         let following = cluster.clone();
         let stop = cluster.tasks.stopping();
         cluster.tasks.spawn("placement", async move {
@@ -212,89 +226,22 @@ impl Cluster {
         self.phase.send_replace(phase);
     }
 
-    /// The node that owns a key.
+    /// This node's region; empty where none is named.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The node that owns a key in this region: the one that answers for it here.
     pub fn owner(&self, key: &Key) -> NodeId {
         let placement = self.placement.load();
-        placement.owner(key).unwrap_or(&self.me).clone()
+        let owner = placement.owner(key, &self.region);
+        owner.unwrap_or(&self.me).clone()
     }
 
     /// The agreed ring's number and digest.
     pub fn ring(&self) -> (u64, [u8; 16]) {
         let stamp = self.ring_stamp();
         (stamp.epoch, stamp.digest)
-    }
-
-    /// Kept answers, in the order of the keys: one look at each owner, never a flight. What an
-    /// owner cannot be asked for is looked for here: the store may be shared.
-    pub async fn look(&self, keys: &[Key], terms: &Terms) -> Vec<Option<Tape>> {
-        let mut shares: BTreeMap<Option<NodeId>, Vec<usize>> = BTreeMap::new();
-        for (i, key) in keys.iter().enumerate() {
-            let owner = match self.route(key) {
-                Route::Here => None,
-                Route::There(owner) => Some(owner),
-            };
-            shares.entry(owner).or_default().push(i);
-        }
-        let looks = shares.into_iter().map(|(owner, share)| async move {
-            let asked: Vec<Key> = share.iter().map(|i| keys[*i]).collect();
-            let found = match &owner {
-                Some(owner) => self.look_there(owner, &asked, terms).await,
-                None => None,
-            };
-            let found = match found {
-                Some(found) => found,
-                None => self.fill.look(&asked, terms).await,
-            };
-            (share, found)
-        });
-        let mut answers = vec![None; keys.len()];
-        for (share, found) in futures_util::future::join_all(looks).await {
-            for (i, tape) in share.into_iter().zip(found) {
-                answers[i] = tape;
-            }
-        }
-        answers
-    }
-
-    /// What a peer keeps of these; `None` where it could not be asked.
-    async fn look_there(
-        &self,
-        owner: &NodeId,
-        keys: &[Key],
-        terms: &Terms,
-    ) -> Option<Vec<Option<Tape>>> {
-        let ask = Frame::Look(LookAsk {
-            keys: keys.to_vec(),
-            terms: *terms,
-            ring: self.ring_stamp(),
-        });
-        let hearing = self.call(owner, Room::Look, vec![ask], LOOKED_WITHIN).await;
-        let heard = match hearing {
-            Ok(hearing) => self.hear_looked(hearing, keys.len()).await,
-            Err(error) => Err(error),
-        };
-        heard
-            .inspect_err(|error| self.found_out(owner, error.event()))
-            .ok()
-    }
-
-    async fn hear_looked(
-        &self,
-        mut hearing: Hearing,
-        count: usize,
-    ) -> Result<Vec<Option<Tape>>, PeerError> {
-        let mut found = Vec::with_capacity(count);
-        let mut frames = Vec::new();
-        while found.len() < count {
-            match hearing.next(LOOKED_WITHIN).await? {
-                Some(Frame::Absent) => found.push(None),
-                Some(Frame::Head(heading)) => frames.push(heading.frame),
-                Some(Frame::Chunk(frame)) => frames.push(frame),
-                Some(Frame::End) => found.push(Some(Tape::finished(std::mem::take(&mut frames)))),
-                _ => return Err(PeerError::Protocol),
-            }
-        }
-        Ok(found)
     }
 
     /// Asks a desk of the application on another node.
@@ -323,7 +270,7 @@ impl Cluster {
 
     /// Flights in the air.
     pub fn flights(&self) -> usize {
-        self.owned.count() + self.asked.count()
+        self.owned.count() + self.relayed.count() + self.asked.count()
     }
 
     /// Bytes of recordings in the air.
@@ -342,34 +289,77 @@ impl Cluster {
         view.map(|view| view.borrow().clone()).unwrap_or_default()
     }
 
-    /// Who is to answer for a key now.
-    pub(crate) fn route(&self, key: &Key) -> Route {
+    /// What becomes of an ask for a key that this node answers at a rank.
+    pub(crate) fn step_at(&self, at: Rank, key: &Key, scope: Coalesce) -> Step {
         let placement = self.placement.load();
-        placement.route(key, &self.me, |id| self.mask.usable(id))
+        placement.step(key, self.place(at), scope, |id| self.mask.usable(id))
     }
 
-    /// Who owned a key before this node did, if it can be asked.
-    pub(crate) fn owner_before(&self, key: &Key) -> Option<NodeId> {
+    /// Whom this node takes a key over from, if it can be asked: who owns it and is leaving, or who
+    /// would have made the answer before. One that leaves is asked for nothing else, and for this
+    /// until it is gone.
+    pub(crate) fn owner_before(&self, key: &Key, scope: Coalesce) -> Option<NodeId> {
+        // Who leaves takes nothing over: so no two nodes wait for each other.
+        if self.phase() == Phase::Draining {
+            return None;
+        }
         let placement = self.placement.load();
-        let before = placement.owner_before(key, &self.me)?;
-        self.mask.usable(before).then(|| before.clone())
+        let leaves = |id: &NodeId| self.why_masked(id) == Some(Reason::Draining);
+        let owner = placement.owner(key, &self.region);
+        let before = match owner.filter(|owner| *owner != &self.me) {
+            Some(owner) if leaves(owner) => owner,
+            _ => placement.owner_before(key, self.place(Rank::Home), scope)?,
+        };
+        (self.mask.usable(before) || leaves(before)).then(|| before.clone())
+    }
+
+    fn place(&self, at: Rank) -> Place<'_> {
+        Place {
+            me: &self.me,
+            region: &self.region,
+            at,
+        }
+    }
+
+    /// Whether a node is in another region than this one, as far as is known here.
+    pub(crate) fn is_far(&self, id: &NodeId) -> bool {
+        let placement = self.placement.load();
+        if let Some(member) = placement.ring.member(id) {
+            return member.region != self.region;
+        }
+        let view = self.view.as_ref();
+        view.is_some_and(|view| {
+            let view = view.borrow();
+            view.get(id)
+                .is_some_and(|seen| seen.member.region != self.region)
+        })
     }
 
     /// An ask as its owner hears it. The secret goes beside it.
-    pub(crate) fn fetch_frame(&self, want: &Want, freshness: Freshness, mode: Mode) -> Frame {
+    pub(crate) fn fetch_frame(
+        &self,
+        want: &Want,
+        freshness: Freshness,
+        (rank, mode): (Rank, Mode),
+    ) -> Frame {
         Frame::Fetch(FetchAsk {
             key: want.key,
             terms: want.terms,
             freshness,
-            alone: want.join == Join::Alone,
+            // What is peeked at may be shared, whatever it is for.
+            alone: want.join == Join::Alone && mode != Mode::Peek,
             credential: want.credential,
             wish: want.wish,
             patience_millis: want.patience.as_millis() as u64,
-            rank: Rank::Home,
+            rank,
             mode,
             ring: self.ring_stamp(),
-            trace: [0; 16],
-            job: want.job.clone(),
+            since: want.since,
+            // Who is only peeked at makes nothing and needs to know nothing.
+            job: match mode {
+                Mode::Peek => Bytes::new(),
+                Mode::Owner | Mode::Force => want.job.clone(),
+            },
         })
     }
 
@@ -423,7 +413,9 @@ impl Cluster {
             if placement.stamp != self.ring_stamp() {
                 tracing::info!(epoch = placement.stamp.epoch, "the ring has changed");
                 warm_until = Some(Instant::now() + WARM_WINDOW);
-                self.placement.store(std::sync::Arc::new(placement));
+                let epoch = placement.stamp.epoch;
+                let before = self.placement.swap(std::sync::Arc::new(placement));
+                self.moved_from(before, epoch);
             }
             let cooled = async {
                 match warm_until {

@@ -1,6 +1,18 @@
 //! The main path: is a copy here, who owns the key, is it in the air, and who leads. One
 //! function read downward. It never looks inside an answer; whether one will do is the
 //! application's word.
+//!
+//! Why nothing waits in a circle, whatever the nodes believe of the ring: every wait is for a flight
+//! in one of four sets, and only ever for one in a later set than the waiter's own. They are, in
+//! order: flights led where an ask came in (`asked`), flights led by an owner in a region towards
+//! the key's home (`relayed`), flights of answers made here that first peek at the owner before
+//! (`owned`, not yet `making`), and flights that are being made (`owned` and `making`), which wait
+//! for no node at all. A node that asks another names the rank at which that one answers, always
+//! lower than its own ([`Placement::step`](crate::placement::Placement::step)); who is asked at rank
+//! region joins `relayed` or `owned`, at rank home `owned` alone, and who is peeked at lets only a
+//! flight be overheard that is being made. What a node does in another's stead, where nobody else
+//! could be asked, it does at the next lower rank of its own. Nobody's ring, mask or region enters
+//! into it: they say only who is asked, and at most waste a call.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -14,9 +26,10 @@ use crate::fill::{Filling, Secret, Terms};
 use crate::flight::{Flights, Freshness, Landing, Seat};
 use crate::key::Key;
 use crate::node::NodeId;
-use crate::placement::Route;
+use crate::placement::Step;
 use crate::sync::Arc;
 use crate::tape::{Frame, Player, Recorder};
+use crate::wire::Rank;
 
 /// How often a caller may find that the flight it followed was not for it. Far above what any
 /// real mixture of callers needs; past it the caller flies alone.
@@ -27,10 +40,15 @@ const ROUNDS_MAX: usize = 8;
 pub struct Want {
     /// What is asked.
     pub key: Key,
+    /// Since when, by the application's count, an answer to it must have been begun: who asks since
+    /// something else joins no flight of an earlier time. What is kept is judged by its stamp.
+    pub since: u64,
     /// On what conditions an existing answer will do.
     pub terms: Terms,
     /// With whom the answer may be shared while it is in the air.
     pub join: Join,
+    /// How far an ask may go to be one flight with others.
+    pub coalesce: Coalesce,
     /// How to make the answer; see [`Filling::job`].
     pub job: Bytes,
     /// What pays for it, where the caller has something to pay with.
@@ -43,6 +61,22 @@ pub struct Want {
     pub patience: Duration,
 }
 
+impl Want {
+    /// By which flights are told apart.
+    pub(crate) fn flight(&self) -> Key {
+        flight_of(self.key, self.since)
+    }
+}
+
+/// By which flights are told apart: the key, and since when.
+pub(crate) fn flight_of(key: Key, since: u64) -> Key {
+    let mut flight = key;
+    for (byte, since) in flight.0[8..16].iter_mut().zip(since.to_le_bytes()) {
+        *byte ^= since;
+    }
+    flight
+}
+
 /// With whom an answer in the air may be shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Join {
@@ -52,6 +86,18 @@ pub enum Join {
     Here,
     /// With nobody: the answer is made anew for this caller.
     Alone,
+}
+
+/// How far an ask may go: who is the last that may be asked for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coalesce {
+    /// The key's home, in whichever region: one flight in the world.
+    #[default]
+    World,
+    /// The owner in this node's region: one flight in each region, and nothing leaves it.
+    Region,
+    /// This node: the ask and what pays for it do not leave it.
+    Node,
 }
 
 /// An answer, or its beginning.
@@ -75,15 +121,6 @@ pub enum Part {
     Led,
     /// Another's was.
     Followed,
-}
-
-/// Whose flights an ask may join.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum At {
-    /// Where a caller came in: the key's owner is asked, whoever it is.
-    Entry,
-    /// Where a peer asked, or where nobody else could be: this node is the owner.
-    Owner,
 }
 
 /// A place in a flight, and what became of it.
@@ -111,21 +148,29 @@ impl Cluster {
     /// An answer, kept or made, here or at its owner. Returns once the first frame is in hand:
     /// until then nothing has been promised to anyone, and every second try is invisible.
     pub async fn fetch(self: &Arc<Self>, want: &Want) -> Result<Fetched, Fault> {
-        self.fetch_at(At::Entry, want, Freshness::Any).await
+        self.fetch_at(Rank::Entry, want, Freshness::Any).await
     }
 
-    /// The same with this node as the owner. It never asks another.
-    pub(crate) async fn fetch_owned(
-        self: &Arc<Self>,
-        want: &Want,
-        freshness: Freshness,
+    /// Beside a flight that somebody is making here, or nothing: it never leads.
+    pub(crate) async fn listen_to(
+        &self,
+        mut player: Player,
+        patience: Duration,
     ) -> Result<Fetched, Fault> {
-        self.fetch_at(At::Owner, want, freshness).await
+        let head = first_frame(&mut player, patience).await?;
+        Ok(Fetched {
+            head,
+            player,
+            part: Part::Followed,
+            owner: self.me().clone(),
+        })
     }
 
-    async fn fetch_at(
+    /// The same with this node answering at a rank: at rank region it is the owner in its region and
+    /// asks the key's home at most, at rank home it asks nobody.
+    pub(crate) async fn fetch_at(
         self: &Arc<Self>,
-        at: At,
+        at: Rank,
         want: &Want,
         mut freshness: Freshness,
     ) -> Result<Fetched, Fault> {
@@ -165,26 +210,22 @@ impl Cluster {
     /// Takes a seat, and sends the flight off where it is the lead.
     fn board(
         self: &Arc<Self>,
-        at: At,
+        at: Rank,
         want: &Want,
         freshness: Freshness,
     ) -> Result<Boarded, Fault> {
-        match (want.join, self.owner_at(at, want)) {
-            (Join::Alone, _) => self.fly_alone(at, want),
-            (Join::Owned, None) => self.take_seat(&self.owned, want, freshness, None),
-            (Join::Here, _) => self.take_seat(&self.asked, want, freshness, None),
-            (Join::Owned, owner) => self.take_seat(&self.asked, want, freshness, owner),
-        }
-    }
-
-    /// The other node that is to be asked; none where this one is the owner.
-    fn owner_at(&self, at: At, want: &Want) -> Option<NodeId> {
-        if at == At::Owner || want.join == Join::Here {
-            return None;
-        }
-        match self.route(&want.key) {
-            Route::There(owner) => Some(owner),
-            Route::Here => None,
+        match want.join {
+            Join::Alone => self.fly_alone(at, want),
+            Join::Here => self.take_seat(&self.asked, want, freshness, None),
+            Join::Owned => {
+                let step = self.step_at(at, &want.key, want.coalesce);
+                let flights = match (step.at, &step.to) {
+                    (_, None) => &self.owned,
+                    (Rank::Entry, _) => &self.asked,
+                    (Rank::Region | Rank::Home, _) => &self.relayed,
+                };
+                self.take_seat(flights, want, freshness, Some(step))
+            }
         }
     }
 
@@ -193,9 +234,9 @@ impl Cluster {
         flights: &Arc<Flights>,
         want: &Want,
         freshness: Freshness,
-        owner: Option<NodeId>,
+        step: Option<Step>,
     ) -> Result<Boarded, Fault> {
-        match flights.join(want.key, freshness, want.wish)? {
+        match flights.join(want.flight(), freshness, want.wish)? {
             Seat::Follow(player) => {
                 self.stats.followed.add();
                 Ok(Boarded {
@@ -206,7 +247,7 @@ impl Cluster {
             }
             Seat::Lead(recorder, player, landing) => {
                 self.stats.led.add();
-                let told = self.fly(want, freshness, recorder, Some(landing), owner);
+                let told = self.fly(want, freshness, recorder, Some(landing), step);
                 Ok(Boarded {
                     player,
                     part: Part::Led,
@@ -216,11 +257,11 @@ impl Cluster {
         }
     }
 
-    fn fly_alone(self: &Arc<Self>, at: At, want: &Want) -> Result<Boarded, Fault> {
+    fn fly_alone(self: &Arc<Self>, at: Rank, want: &Want) -> Result<Boarded, Fault> {
         let (recorder, player) = self.owned.alone(want.wish)?;
         self.stats.alone.add();
-        let owner = self.owner_at(at, want);
-        let told = self.fly(want, Freshness::Fresh, recorder, None, owner);
+        let step = (want.join != Join::Here).then(|| self.step_at(at, &want.key, want.coalesce));
+        let told = self.fly(want, Freshness::Fresh, recorder, None, step);
         Ok(Boarded {
             player,
             part: Part::Led,
@@ -236,18 +277,28 @@ impl Cluster {
         freshness: Freshness,
         recorder: Recorder,
         landing: Option<Landing>,
-        owner: Option<NodeId>,
+        step: Option<Step>,
     ) -> Option<Told> {
-        if let Some(owner) = owner {
+        if step.as_ref().is_some_and(|step| step.stands_in) {
+            self.stats.stood_in.add();
+        }
+        if let Some(Step {
+            at,
+            to: Some(to),
+            stands_in,
+        }) = step
+        {
             let told = Told::default();
             let away = Away {
                 want: want.clone(),
+                at,
+                stands_in,
                 freshness,
                 recorder,
                 told: told.clone(),
-                _landing: landing,
+                landing,
             };
-            self.tasks.spawn("away", away.fly(self.clone(), owner));
+            self.tasks.spawn("away", away.fly(self.clone(), to));
             return Some(told);
         }
         let filling = Filling {
@@ -259,14 +310,24 @@ impl Cluster {
             credential: want.credential,
         };
         let (cluster, want) = (self.clone(), want.clone());
+        // The one who leads hears whether it was really made for it.
+        let told = Told::default();
+        let telling = told.clone();
         self.tasks.spawn("flight", async move {
             let landing = landing;
-            if !cluster.inherit(&want, freshness, &recorder).await {
+            if !cluster.inherit(&want, freshness, &recorder, &telling).await {
+                if let Some(landing) = &landing {
+                    landing.making();
+                }
                 cluster.fill.fill(filling, recorder).await;
             }
             drop(landing);
+            // The ring may have changed under the flight.
+            if want.join == Join::Owned {
+                cluster.give(&[want.key]);
+            }
         });
-        None
+        Some(told)
     }
 }
 

@@ -94,8 +94,13 @@ pub trait Fill: Send + Sync + 'static {
     /// lives, and what would make it void. `None` where it is not kept or may not be copied.
     fn stamp(&self, key: &Key) -> Option<Bytes>;
 
-    /// Takes in a copy that another node kept, with its stamp. What is void by then is dropped.
-    fn keep(&self, key: &Key, stamp: &[u8], sealed: std::sync::Arc<Sealed>, copy: Copied);
+    /// Takes in a copy that another node kept, with its stamp. What is void by then is dropped, and
+    /// what is newer here stays; false where there is none of this key here afterwards.
+    fn keep(&self, key: &Key, stamp: &[u8], sealed: std::sync::Arc<Sealed>, copy: Copied) -> bool;
+
+    /// The keys of kept answers, but for near copies, that are not `mine`: the most asked for
+    /// first, `limit` at most. May walk through all of memory: it is called where that is no harm.
+    fn moved(&self, mine: &dyn Fn(&Key) -> bool, limit: usize) -> Vec<Key>;
 
     /// Whether an answer with this first frame meets the terms. An answer made anew always does.
     fn suits(&self, head: &Frame, terms: &Terms) -> bool;

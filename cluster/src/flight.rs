@@ -78,6 +78,8 @@ impl Hasher for Prefix {
 struct Row {
     tape: Tape,
     number: u64,
+    /// Whether it waits for no other node any more.
+    making: bool,
 }
 
 /// A caller's place in a flight.
@@ -94,6 +96,17 @@ pub struct Landing {
     flights: Arc<Flights>,
     slot: Slot,
     number: u64,
+}
+
+impl Landing {
+    /// From now on the flight waits for no other node: others may wait for it.
+    pub(crate) fn making(&self) {
+        if let Some(mut row) = self.flights.rows.get_mut(&self.slot)
+            && row.number == self.number
+        {
+            row.making = true;
+        }
+    }
 }
 
 impl Drop for Landing {
@@ -124,14 +137,19 @@ impl Flights {
         self.count.load(Order::Relaxed)
     }
 
-    /// Whether anything that any caller may share is in the air for this key.
-    pub(crate) fn flying(&self, key: &Key) -> bool {
+    /// Beside whoever is making an answer that any caller may share; `None` where nobody is, or one
+    /// who leads still looks elsewhere whether it has to be made.
+    pub(crate) fn overhear(&self, key: &Key) -> Option<Player> {
         let freshness = Freshness::Any;
         let slot = Slot {
             key: *key,
             freshness,
         };
-        self.rows.contains_key(&slot)
+        let row = self.rows.get(&slot)?;
+        let tape = row.making.then(|| row.tape.clone());
+        drop(row);
+        let tape = tape.filter(|tape| !tape.broken())?;
+        (tape.listeners() < self.limits.listeners_per_flight_max).then(|| tape.play())
     }
 
     /// Takes a seat: a place beside the one who flies, or the lead. `wish` is how long this
@@ -194,7 +212,11 @@ impl Flights {
     ) -> Result<Option<Seat>, Fault> {
         let (recorder, tape) = self.tape(wish)?;
         let (player, number) = (tape.play(), self.numbers.fetch_add(1, Ordering::Relaxed));
-        let row = Row { tape, number };
+        let row = Row {
+            tape,
+            number,
+            making: false,
+        };
         let replaced = match self.rows.entry(slot) {
             Entry::Occupied(held) if Some(held.get().number) != broken => return Ok(None),
             Entry::Occupied(mut held) => Some(held.insert(row)),

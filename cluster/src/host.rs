@@ -1,6 +1,7 @@
 //! What this node answers its peers: whether it is there, what it keeps, and the answers of the
-//! keys it owns. A peer's ask is answered from what this node owns and is never sent on: whoever
-//! waits here waits for a flight of this node's own, so no two nodes wait for each other.
+//! keys it owns. A peer's ask says at which rank it is answered: that of an owner at home is never
+//! sent on, that of an owner in a region may be sent home. `fetch.rs` says why no two nodes wait for
+//! each other.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use bytes::Bytes;
 use crate::away::SILENCE_MAX;
 use crate::cluster::{Cluster, Desk};
 use crate::fault::Fault;
-use crate::fetch::{Fetched, Join, Part, Want};
+use crate::fetch::{Coalesce, Fetched, Join, Part, Want, flight_of};
 use crate::fill::{BoxFuture, Secret};
 use crate::flight::Freshness;
 use crate::node::NodeId;
 use crate::peer::{Answering, Gone, Host, Room};
 use crate::tape::{Player, Tape};
-use crate::wire::{Accepted, Elsewhere, FetchAsk, Frame, Heading, LookAsk, Mode, Pong};
+use crate::wire::{Accepted, Elsewhere, FetchAsk, Frame, Heading, LookAsk, Mode, Pong, Rank};
 
 /// How often a peer that waits is told that this node is alive: three fit into its patience.
 const HEARTBEAT: Duration = Duration::from_millis(SILENCE_MAX.as_millis() as u64 / 3);
@@ -40,10 +41,11 @@ impl Host for Cluster {
             // An error says that the peer has gone: there is nobody left to tell.
             let _gone = match room {
                 Room::Ping => self.hear_ping(reply).await,
-                Room::Fetch => self.hear_fetch(ask, reply).await,
+                Room::Fetch => self.hear_fetch(from, ask, reply).await,
                 Room::Look => self.hear_look(ask, reply).await,
                 Room::Control => self.hear_control(from, ask, reply).await,
                 Room::Ask => self.hear_question(from, ask, reply).await,
+                Room::Give => self.hear_copy(ask, reply).await,
             };
         })
     }
@@ -61,19 +63,23 @@ impl Cluster {
     /// Answers for a key this node owns, or says who does.
     async fn hear_fetch(
         self: &Arc<Self>,
+        from: NodeId,
         ask: Vec<Frame>,
         mut reply: Answering,
     ) -> Result<(), Gone> {
-        let Some((ask, secret)) = taken_apart(ask) else {
+        // No peer's ask is answered at the rank of its own callers: it would go round.
+        let taken = taken_apart(ask).filter(|(ask, _)| ask.rank > Rank::Entry);
+        let Some((ask, secret)) = taken else {
             reply.reset();
             return Ok(());
         };
+        let far = self.is_far(&from);
         if !self.may_serve() {
             // As good as gone: the asker goes on to the next, and hears the same from a ping.
             reply.reset();
             return Ok(());
         }
-        if let Some(elsewhere) = self.disowned(&ask).await {
+        if let Some(elsewhere) = self.disowned(&ask, far).await {
             return reply.finish(vec![Frame::Elsewhere(elsewhere)]).await;
         }
         let accepted = Frame::Accepted(Accepted {
@@ -86,16 +92,25 @@ impl Cluster {
         {
             self.stats.kept.add();
             let mut frames = vec![accepted];
-            frames.extend(whole(&tape, self.heading(&ask, rate)));
+            frames.extend(whole(&tape, self.heading(&ask, rate, far)));
             return reply.finish(frames).await;
         }
-        if ask.mode == Mode::Peek && !self.owned.flying(&ask.key) {
-            return reply.finish(vec![accepted, Frame::Absent]).await;
+        let mut made = None;
+        if ask.mode == Mode::Peek {
+            made = self.owned.overhear(&flight_of(ask.key, ask.since));
+            if made.is_none() {
+                return reply.finish(vec![accepted, Frame::Absent]).await;
+            }
         }
         reply.send(accepted).await?;
-        let (want, freshness) = (ask.want(secret), ask.freshness);
-        let heading = self.heading(&ask, rate);
-        let mut fetching = pin!(self.fetch_owned(&want, freshness));
+        let want = ask.want(secret);
+        let heading = self.heading(&ask, rate, far);
+        let mut fetching = pin!(async {
+            match made {
+                Some(player) => self.listen_to(player, want.patience).await,
+                None => self.fetch_at(ask.rank, &want, ask.freshness).await,
+            }
+        });
         let fetched = loop {
             tokio::select! {
                 fetched = &mut fetching => break fetched,
@@ -110,9 +125,12 @@ impl Cluster {
         }
     }
 
-    /// Who owns the key, if by a newer ring than the asker's it is not this node. A newer ring of
-    /// the asker's is waited for; whoever has the same has its reasons to ask here.
-    async fn disowned(&self, ask: &FetchAsk) -> Option<Elsewhere> {
+    /// Who owns the key at the rank asked, if by a newer ring than the asker's it is not this node. A
+    /// newer ring of the asker's is waited for; whoever has the same has its reasons to ask here.
+    ///
+    /// One of this region takes the owner in it for the last, because it is at home here by its ring
+    /// or because the ask keeps to its region: then it is told of no other region either.
+    async fn disowned(&self, ask: &FetchAsk, far: bool) -> Option<Elsewhere> {
         if ask.mode != Mode::Owner {
             return None;
         }
@@ -122,7 +140,10 @@ impl Cluster {
             return None;
         }
         let placement = self.placement.load();
-        let owner = placement.owner(&ask.key)?;
+        let owner = match ask.rank {
+            Rank::Home if far => placement.home_owner(&ask.key)?,
+            Rank::Entry | Rank::Region | Rank::Home => placement.owner(&ask.key, self.region())?,
+        };
         (here.digest != ask.ring.digest && owner != self.me()).then(|| Elsewhere {
             ring: here,
             owner: owner.clone(),
@@ -130,9 +151,10 @@ impl Cluster {
     }
 
     /// The first frame as it is told, but for the frame itself. What the asker may keep a copy of
-    /// carries the application's stamp.
-    fn heading(&self, ask: &FetchAsk, rate: u32) -> Heading {
-        let copied = ask.mode == Mode::Peek || rate >= crate::rates::HOT_ASKS_PER_SECOND;
+    /// carries the application's stamp: what has moved, what is hot, and what another region asks for.
+    fn heading(&self, ask: &FetchAsk, rate: u32, far: bool) -> Heading {
+        let hot = rate >= crate::rates::HOT_ASKS_PER_SECOND;
+        let copied = ask.mode == Mode::Peek || hot || far;
         let stamp = copied.then(|| self.fill.stamp(&ask.key)).flatten();
         Heading {
             rate,
@@ -214,8 +236,11 @@ impl FetchAsk {
     fn want(&self, secret: Option<Secret>) -> Want {
         Want {
             key: self.key,
+            since: self.since,
             terms: self.terms,
             join: if self.alone { Join::Alone } else { Join::Owned },
+            // What keeps to its region is asked of the owner there at rank home, and goes no further.
+            coalesce: Coalesce::World,
             job: self.job.clone(),
             secret,
             credential: self.credential,

@@ -9,12 +9,14 @@ mod fetch;
 mod fill;
 mod flight;
 pub mod fuzz;
+mod giving;
 mod gossip;
 mod handoff;
 mod health;
 mod host;
 mod key;
 mod lease;
+mod look;
 pub mod mask;
 mod node;
 mod peer;
@@ -39,9 +41,10 @@ pub use control::{
     Carry, Control, ControlError, ReplicaSettings, Standing, State, Timers, Uncarried,
 };
 pub use fault::{Credential, Fault, HeardBy, Refusal};
-pub use fetch::{Fetched, Join, Part, Want};
+pub use fetch::{Coalesce, Fetched, Join, Part, Want};
 pub use fill::{BoxFuture, Copied, Fill, Filling, Secret, Terms};
 pub use flight::{FlightLimits, Flights, Freshness, Landing, Seat};
+pub use giving::{GivingLimits, Handoff};
 pub use gossip::{Ended, Gossip, GossipSettings, GossipStats};
 pub use health::{Health, HealthStats, Pinger, Stall, Unanswered};
 pub use key::{Key, NotAKey};

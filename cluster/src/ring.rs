@@ -133,23 +133,58 @@ impl Ring {
             .find(|id| usable(id))
     }
 
+    /// The owner of a key among the members of one region, the same as on a ring of them alone: a
+    /// member's points stand where they stand whoever else is there. So the owner within its own
+    /// region is the owner among all.
+    pub fn owner_in(
+        &self,
+        region: &str,
+        key: &Key,
+        usable: impl Fn(&NodeId) -> bool,
+    ) -> Option<&NodeId> {
+        let (before, after) = self.points.split_at(self.start(key));
+        let first = after
+            .iter()
+            .chain(before)
+            .map(|(_, owner)| &self.members[usize::from(*owner)])
+            .find(|member| member.region == region)?;
+        if usable(&first.id) {
+            return Some(&first.id);
+        }
+        let walk = self.walk(key).filter(|member| member.region == region);
+        spread(walk)
+            .into_iter()
+            .map(|member| &member.id)
+            .find(|id| usable(id))
+    }
+
+    /// The region of a key's owner.
+    pub(crate) fn home(&self, key: &Key) -> Option<&str> {
+        let (_, first) = self.points.get(self.start(key)).or(self.points.first())?;
+        Some(&self.members[usize::from(*first)].region)
+    }
+
+    /// The regions in the order in which they would take a key over.
+    pub(crate) fn homes(&self, key: &Key) -> Vec<&str> {
+        let mut homes: Vec<&str> = Vec::new();
+        for member in self.walk(key) {
+            if !homes.contains(&member.region.as_str()) {
+                homes.push(&member.region);
+            }
+        }
+        homes
+    }
+
+    /// A member by its name.
+    pub(crate) fn member(&self, id: &NodeId) -> Option<&Member> {
+        let found = self.members.binary_search_by(|member| member.id.cmp(id));
+        found.ok().map(|i| &self.members[i])
+    }
+
     /// The distinct members in the order in which they would take the key over: the owner, then
     /// those in other zones than any before them, then the rest.
     pub fn successors(&self, key: &Key) -> Vec<&Member> {
-        let mut first = Vec::new();
-        let mut rest = Vec::new();
-        for member in self.walk(key) {
-            let apart = first
-                .iter()
-                .all(|taken: &&Member| taken.zone != member.zone);
-            if apart {
-                first.push(member)
-            } else {
-                rest.push(member)
-            }
-        }
-        first.append(&mut rest);
-        first
+        spread(self.walk(key))
     }
 
     /// The first point at or after a key.
@@ -167,6 +202,24 @@ impl Ring {
             (!std::mem::replace(&mut seen[owner], true)).then(|| &self.members[owner])
         })
     }
+}
+
+/// Members in the order of the walk, but first those in other zones than any before them.
+fn spread<'a>(walk: impl Iterator<Item = &'a Member>) -> Vec<&'a Member> {
+    let mut first = Vec::new();
+    let mut rest = Vec::new();
+    for member in walk {
+        let apart = first
+            .iter()
+            .all(|taken: &&Member| taken.zone != member.zone);
+        if apart {
+            first.push(member)
+        } else {
+            rest.push(member)
+        }
+    }
+    first.append(&mut rest);
+    first
 }
 
 #[cfg(test)]

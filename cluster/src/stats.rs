@@ -21,10 +21,18 @@ pub struct Stats {
     pub elsewhere: Count,
     /// Answers from other nodes that broke off.
     pub lost: Count,
+    /// Asks whose home could not be asked: another region stood in for it.
+    pub stood_in: Count,
     /// Answers taken over from the owner before.
     pub inherited: Count,
-    /// Copies of hot answers taken in.
+    /// Copies taken in of answers that are hot, or at home in another region.
     pub copied: Count,
+    /// Kept answers that were given to who owns their keys now, and taken in there.
+    pub handoff_pushed: Count,
+    /// The same that were not: void by then, too long, or their owner could not be asked.
+    pub handoff_refused: Count,
+    /// Kept answers that others gave to this node.
+    pub handoff_taken: Count,
 }
 
 /// One counter.

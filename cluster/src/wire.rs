@@ -66,6 +66,8 @@ pub(crate) enum Frame {
     Fault(Fault),
     /// One is there.
     Pong(Pong),
+    /// A kept answer, for who owns its key now.
+    Copy(CopyAsk),
 }
 
 /// Which ring a node goes by.
@@ -114,8 +116,8 @@ pub(crate) struct FetchAsk {
     pub(crate) rank: Rank,
     pub(crate) mode: Mode,
     pub(crate) ring: RingStamp,
-    /// By which the ask is found in the logs of every node it passed.
-    pub(crate) trace: [u8; 16],
+    /// See [`crate::Want::since`].
+    pub(crate) since: u64,
     /// See [`crate::Filling::job`].
     pub(crate) job: Bytes,
 }
@@ -178,6 +180,18 @@ pub(crate) struct Pong {
     pub(crate) phase: Phase,
 }
 
+/// A kept answer, whole, in one frame: an ask has few of them. Answered by `Accepted` where it was
+/// taken in, `Absent` where it is void, `Elsewhere` where another owns the key.
+pub(crate) struct CopyAsk {
+    pub(crate) key: Key,
+    pub(crate) ring: RingStamp,
+    /// See [`Heading::stamp`].
+    pub(crate) stamp: Bytes,
+    /// Where each of its frames ends in `bytes`; not yet known to be true.
+    pub(crate) ends: Vec<u32>,
+    pub(crate) bytes: Bytes,
+}
+
 /// Why bytes are not a frame, or a frame cannot be bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Garbled {
@@ -230,6 +244,7 @@ mod kind {
     pub(super) const ELSEWHERE: u8 = 12;
     pub(super) const FAULT: u8 = 13;
     pub(super) const PONG: u8 = 14;
+    pub(super) const COPY: u8 = 15;
 }
 
 impl Frame {
@@ -250,6 +265,7 @@ impl Frame {
             Frame::Elsewhere(_) => "elsewhere",
             Frame::Fault(_) => "fault",
             Frame::Pong(_) => "pong",
+            Frame::Copy(_) => "copy",
         }
     }
 
@@ -261,6 +277,7 @@ impl Frame {
             Frame::Look(ask) => ask.keys.len() * 32 + 64,
             Frame::Payload(bytes) | Frame::Chunk(bytes) => bytes.len(),
             Frame::Head(heading) => heading.frame.len() + 8,
+            Frame::Copy(copy) => copy.bytes.len() + copy.stamp.len() + copy.ends.len() * 5 + 80,
             Frame::Fault(Fault::Refused(refusal)) => {
                 refusal.head.len() + refusal.aside.len() + refusal.body.len() + 48
             }
@@ -304,6 +321,7 @@ impl Frame {
             Frame::Elsewhere(_) => kind::ELSEWHERE,
             Frame::Fault(_) => kind::FAULT,
             Frame::Pong(_) => kind::PONG,
+            Frame::Copy(_) => kind::COPY,
         }
     }
 }
@@ -324,7 +342,7 @@ impl Envelope {
         if major != MAJOR {
             return Err(Garbled::Major(major));
         }
-        if !(kind::FETCH..=kind::PONG).contains(&kind) {
+        if !(kind::FETCH..=kind::COPY).contains(&kind) {
             return Err(Garbled::Kind(kind));
         }
         let body_bytes = u32::from_le_bytes(length) as usize;
@@ -337,9 +355,13 @@ impl Envelope {
 
 fn body_bytes_max(kind: u8) -> usize {
     match kind {
-        kind::FETCH | kind::LOOK | kind::PAYLOAD | kind::HEAD | kind::CHUNK | kind::FAULT => {
-            BODY_BYTES_MAX
-        }
+        kind::FETCH
+        | kind::LOOK
+        | kind::PAYLOAD
+        | kind::HEAD
+        | kind::CHUNK
+        | kind::FAULT
+        | kind::COPY => BODY_BYTES_MAX,
         kind::HEARTBEAT | kind::END | kind::ABSENT => 0,
         _ => SMALL_BODY_BYTES_MAX,
     }

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fgy_cluster::{
-    BoxFuture, Budget, Cluster, Copied, Credential, Fault, Fetched, Fill, Filling, FlightLimits,
-    Frame, Freshness, HeardBy, Join, Key, Part, Recorder, Refusal, Sealed, Secret, Tape, Tasks,
-    Terms, Want,
+    BoxFuture, Budget, Cluster, Coalesce, Copied, Credential, Fault, Fetched, Fill, Filling,
+    FlightLimits, Frame, Freshness, HeardBy, Join, Key, Part, Recorder, Refusal, Sealed, Secret,
+    Tape, Tasks, Terms, Want,
 };
 use tokio::sync::Semaphore;
 
@@ -104,7 +104,13 @@ impl Fill for Kitchen {
         None
     }
 
-    fn keep(&self, _: &Key, _: &[u8], _: Arc<Sealed>, _: Copied) {}
+    fn keep(&self, _: &Key, _: &[u8], _: Arc<Sealed>, _: Copied) -> bool {
+        false
+    }
+
+    fn moved(&self, _: &dyn Fn(&Key) -> bool, _: usize) -> Vec<Key> {
+        Vec::new()
+    }
 
     fn suits(&self, head: &Frame, terms: &Terms) -> bool {
         terms.age_millis_max.is_none() || head == "new"
@@ -143,8 +149,10 @@ fn cluster(kitchen: &Arc<Kitchen>) -> Arc<Cluster> {
 fn want(job: &'static str) -> Want {
     Want {
         key: Key([7; 32]),
+        since: 0,
         terms: Terms::default(),
         join: Join::Owned,
+        coalesce: Coalesce::World,
         job: Bytes::from_static(job.as_bytes()),
         secret: Some(Secret::new(b"sk-canary")),
         credential: Credential([1; 16]),

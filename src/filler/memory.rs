@@ -7,7 +7,7 @@
 //! the reader's thread, and its readers queue behind each other under load.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::names::TenantId;
 
 /// What an entry costs beside its bytes: the structures around it and the table's own share.
 /// Counted by [`tests::an_entry_weighs_what_it_takes`].
-const ENTRY_OVERHEAD_BYTES: u64 = 560;
+const ENTRY_OVERHEAD_BYTES: u64 = 568;
 
 /// What a typical entry weighs; only the table's first size depends on it.
 const ENTRY_TYPICAL_BYTES: u64 = 2_048;
@@ -47,7 +47,12 @@ pub struct MemoryLimits {
 }
 
 /// A kept answer.
+// In this order: what every hit counts lies beside the count of holders, which every hit writes
+// anyway.
+#[repr(C)]
 pub struct Kept {
+    /// How often it was asked for, about: two at once may count as one.
+    asked: AtomicU32,
     /// The recording.
     pub sealed: Arc<Sealed>,
     /// Whose it is and how long it lives.
@@ -123,7 +128,28 @@ impl Memory {
 
     /// What is kept under a key, in either half.
     pub fn get(&self, key: &Key) -> Option<Arc<Kept>> {
-        self.owned.get(key).or_else(|| self.guest.get(key))
+        let kept = self.owned.get(key).or_else(|| self.guest.get(key))?;
+        // No exchange: the most asked for would pay for being counted exactly.
+        let asked = kept.asked.load(Ordering::Relaxed).saturating_add(1);
+        kept.asked.store(asked, Ordering::Relaxed);
+        Some(kept)
+    }
+
+    /// What this node owns of a key. It does not count as asked for.
+    pub fn owned(&self, key: &Key) -> Option<Arc<Kept>> {
+        self.owned.peek(key)
+    }
+
+    /// The keys in the owned half that are not `mine`, the most asked for first, `limit` at most.
+    /// Walks through all of it, entry by entry, and holds nobody up.
+    pub fn moved(&self, mine: impl Fn(&Key) -> bool, limit: usize) -> Vec<Key> {
+        let others = self.owned.iter().filter(|(key, _)| !mine(key));
+        let mut moved: Vec<(u32, Key)> = others
+            .map(|(key, kept)| (kept.asked.load(Ordering::Relaxed), key))
+            .collect();
+        moved.sort_unstable_by_key(|(asked, _)| std::cmp::Reverse(*asked));
+        moved.truncate(limit);
+        moved.into_iter().map(|(_, key)| key).collect()
     }
 
     /// Keeps an answer; false where the tenant already holds its share. `tenant_bytes_max` is
@@ -142,6 +168,7 @@ impl Memory {
             return false;
         };
         let kept = Arc::new(Kept {
+            asked: AtomicU32::new(0),
             sealed,
             stamp,
             weight,

@@ -8,8 +8,8 @@ mod near;
 mod record;
 pub mod verify;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use crate::answer::head::{Head, Origin};
 use crate::answer::stamp::{Millis, Stamp};
 use crate::clock::Clock;
 use crate::filler::keep::Keep;
-use crate::filler::memory::{Half, Memory};
+use crate::filler::memory::{Half, Kept, Memory};
 use crate::filler::record::Recorded;
 use crate::filler::verify::{Check, Verify};
 use crate::job::Job;
@@ -67,7 +67,12 @@ pub struct Filler {
     matcher: Matcher,
     /// How near it must be where that is learned.
     verify: Arc<Verify>,
+    /// Who is told of answers that were made here whoever owns their keys.
+    owners: OnceLock<Owners>,
 }
+
+/// Hears of answers that this node keeps and that may be another's: it must not wait.
+pub type Owners = Box<dyn Fn(&[Key]) + Send + Sync>;
 
 impl Fill for Filler {
     fn peek(&self, key: &Key, terms: &Terms) -> Option<Tape> {
@@ -130,19 +135,29 @@ impl Fill for Filler {
         serde_json::to_vec(&*kept.stamp).ok().map(Bytes::from)
     }
 
-    fn keep(&self, key: &Key, stamp: &[u8], sealed: Arc<Sealed>, copy: Copied) {
+    fn keep(&self, key: &Key, stamp: &[u8], sealed: Arc<Sealed>, copy: Copied) -> bool {
         let Ok(stamp) = serde_json::from_slice::<Stamp>(stamp) else {
-            return;
+            return false;
         };
         // Purged on its way here, perhaps: it is judged by what this node knows.
         let (registry, now) = (self.control.state(), self.clock.now());
-        if registry.live_as(key, &stamp, now) {
-            let half = match copy {
-                Copied::Moved => Half::Owned,
-                Copied::Near => Half::Guest,
-            };
-            self.remember(half, *key, sealed, Arc::new(stamp));
+        if !registry.live_as(key, &stamp, now) || Head::decode(sealed.look(0)).is_err() {
+            return false;
         }
+        let half = match copy {
+            Copied::Moved => Half::Owned,
+            Copied::Near => Half::Guest,
+        };
+        let newer =
+            |here: &Kept| here.stamp.began >= stamp.began && registry.live(&here.stamp, now);
+        if copy == Copied::Moved && self.memory.owned(key).is_some_and(|here| newer(&here)) {
+            return true;
+        }
+        self.remember(half, *key, sealed, Arc::new(stamp))
+    }
+
+    fn moved(&self, mine: &dyn Fn(&Key) -> bool, limit: usize) -> Vec<Key> {
+        self.memory.moved(mine, limit)
     }
 
     fn suits(&self, head: &Frame, terms: &Terms) -> bool {
@@ -211,7 +226,15 @@ impl Filler {
             store_away: Arc::default(),
             matcher,
             verify,
+            owners: OnceLock::new(),
         }
+    }
+
+    /// From now on `owners` is told of answers that were made here whoever owns their keys. Only
+    /// the first call counts.
+    pub fn tell(&self, owners: Owners) {
+        // A second set of owners would be told what the first gives away already.
+        let _first = self.owners.set(owners);
     }
 
     /// Whether the store failed to answer when it was last asked, for the probes.
@@ -339,7 +362,8 @@ impl Filler {
         }
     }
 
-    /// Keeps the answer to a batch item by item, each as if it had been asked for alone.
+    /// Keeps the answer to a batch item by item, each as if it had been asked for alone. The batch
+    /// was made where it was asked for; its items are for their owners.
     fn keep_items(&self, job: &Job, head: &Head, sealed: &Sealed, until: Millis) {
         let body = event::body(sealed);
         let weights: Vec<usize> = job.items.iter().map(|item| item.bytes).collect();
@@ -364,6 +388,10 @@ impl Filler {
                 );
             }
         }
+        if let Some(owners) = self.owners.get() {
+            let keys: Vec<Key> = job.items.iter().map(|item| item.key).collect();
+            owners(&keys);
+        }
     }
 
     fn keep_one(&self, key: Key, sealed: Arc<Sealed>, stamp: Stamp, point: Option<Arc<Point>>) {
@@ -378,10 +406,11 @@ impl Filler {
         });
     }
 
-    fn remember(&self, half: Half, key: Key, sealed: Arc<Sealed>, stamp: Arc<Stamp>) {
+    /// False where the tenant holds its share already.
+    fn remember(&self, half: Half, key: Key, sealed: Arc<Sealed>, stamp: Arc<Stamp>) -> bool {
         let registry = self.control.state();
         let tenant = registry.tenant(stamp.tenant.as_str());
         let bytes_max = tenant.and_then(|tenant| tenant.settings.memory_bytes_max);
-        self.memory.keep(half, key, sealed, stamp, bytes_max);
+        self.memory.keep(half, key, sealed, stamp, bytes_max)
     }
 }

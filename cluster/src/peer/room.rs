@@ -20,6 +20,8 @@ pub(crate) enum Room {
     Look,
     /// The application's own.
     Ask,
+    /// A kept answer, given to who owns its key now.
+    Give,
 }
 
 /// A kind of connection: what is small and urgent never waits behind what is long.
@@ -30,16 +32,17 @@ pub(crate) enum Class {
     Bulk,
 }
 
-static URIS: LazyLock<[Uri; 5]> =
+static URIS: LazyLock<[Uri; 6]> =
     LazyLock::new(|| Room::ALL.map(|room| Uri::from_static(room.target())));
 
 impl Room {
-    pub(crate) const ALL: [Room; 5] = [
+    pub(crate) const ALL: [Room; 6] = [
         Room::Ping,
         Room::Control,
         Room::Fetch,
         Room::Look,
         Room::Ask,
+        Room::Give,
     ];
 
     /// The kind of connection it travels on.
@@ -47,7 +50,7 @@ impl Room {
         match self {
             Room::Ping | Room::Control => Class::Control,
             Room::Look | Room::Ask => Class::Peek,
-            Room::Fetch => Class::Bulk,
+            Room::Fetch | Room::Give => Class::Bulk,
         }
     }
 
@@ -57,7 +60,7 @@ impl Room {
             Room::Ping => 1024,
             Room::Look => 1024 * 1024,
             // One long frame, and what stands beside it.
-            Room::Control | Room::Fetch | Room::Ask => BODY_BYTES_MAX + 128 * 1024,
+            Room::Control | Room::Fetch | Room::Ask | Room::Give => BODY_BYTES_MAX + 128 * 1024,
         }
     }
 
@@ -76,6 +79,7 @@ impl Room {
             Room::Fetch => "http://x/fetch",
             Room::Look => "http://x/look",
             Room::Ask => "http://x/ask",
+            Room::Give => "http://x/give",
         }
     }
 

@@ -9,7 +9,8 @@ use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    BODY_BYTES_MAX, FetchAsk, Frame, Garbled, Heading, LookAsk, Mode, Rank, RingStamp, kind,
+    BODY_BYTES_MAX, CopyAsk, FetchAsk, Frame, Garbled, Heading, LookAsk, Mode, Rank, RingStamp,
+    kind,
 };
 use crate::fault::{Credential, Fault, HeardBy, Refusal};
 use crate::fetch::Part;
@@ -55,6 +56,10 @@ pub(super) fn encode(frame: &Frame, out: &mut BytesMut) -> Result<(), Garbled> {
         Frame::Elsewhere(elsewhere) => put(elsewhere, out)?,
         Frame::Fault(fault) => put(&FaultBody::of(fault), out)?,
         Frame::Pong(pong) => put(pong, out)?,
+        Frame::Copy(copy) => {
+            put(&CopyBody::of(copy), out)?;
+            out.put_slice(&copy.bytes);
+        }
     }
     Ok(())
 }
@@ -87,6 +92,10 @@ pub(super) fn decode(kind: u8, mut body: Bytes) -> Result<Frame, Garbled> {
         kind::ELSEWHERE => Frame::Elsewhere(whole(body)?),
         kind::FAULT => Frame::Fault(whole::<FaultBody>(body)?.fault()),
         kind::PONG => Frame::Pong(whole(body)?),
+        kind::COPY => {
+            let small: CopyBody = take(&mut body)?;
+            Frame::Copy(small.with(body))
+        }
         other => return Err(Garbled::Kind(other)),
     })
 }
@@ -164,7 +173,7 @@ struct FetchBody {
     rank: Rank,
     mode: Mode,
     ring: RingStamp,
-    trace: [u8; 16],
+    since: u64,
 }
 
 impl FetchBody {
@@ -180,7 +189,7 @@ impl FetchBody {
             rank: ask.rank,
             mode: ask.mode,
             ring: ask.ring,
-            trace: ask.trace,
+            since: ask.since,
         }
     }
 
@@ -200,7 +209,7 @@ impl FetchBody {
             rank: self.rank,
             mode: self.mode,
             ring: self.ring,
-            trace: self.trace,
+            since: self.since,
             job,
         }
     }
@@ -227,6 +236,35 @@ impl LookBody {
             keys: self.keys.into_iter().map(Key).collect(),
             terms: self.terms.terms(),
             ring: self.ring,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct CopyBody {
+    key: [u8; 32],
+    ring: RingStamp,
+    stamp: Raw,
+    ends: Vec<u32>,
+}
+
+impl CopyBody {
+    fn of(ask: &CopyAsk) -> CopyBody {
+        CopyBody {
+            key: ask.key.0,
+            ring: ask.ring,
+            stamp: Raw(ask.stamp.clone()),
+            ends: ask.ends.clone(),
+        }
+    }
+
+    fn with(self, bytes: Bytes) -> CopyAsk {
+        CopyAsk {
+            key: Key(self.key),
+            ring: self.ring,
+            stamp: self.stamp.0,
+            ends: self.ends,
+            bytes,
         }
     }
 }

@@ -31,7 +31,7 @@ fn every_frame() -> Vec<(&'static str, Frame)> {
             rank,
             mode,
             ring: stamp(),
-            trace: [0x33; 16],
+            since: 42,
             job: Bytes::from_static(job),
         })
     };
@@ -120,6 +120,16 @@ fn every_frame() -> Vec<(&'static str, Frame)> {
             Frame::Pong(Pong {
                 ring: stamp(),
                 phase: Phase::Draining,
+            }),
+        ),
+        (
+            "copy",
+            Frame::Copy(CopyAsk {
+                key: Key([0x77; 32]),
+                ring: stamp(),
+                stamp: Bytes::from_static(b"stamp"),
+                ends: vec![4, 4, 300],
+                bytes: Bytes::from_static(b"head and body"),
             }),
         ),
     ]
@@ -227,7 +237,7 @@ fn a_hostile_length_is_refused_before_it_is_believed() {
         bytes.extend_from_slice(&length.to_le_bytes());
         bytes
     };
-    for kind in kind::FETCH..=kind::PONG {
+    for kind in kind::FETCH..=kind::COPY {
         let longest = body_bytes_max(kind) as u32;
         for length in [longest + 1, u32::MAX] {
             let refused = decode_all(&envelope(kind, length), 64);
@@ -245,6 +255,11 @@ fn a_hostile_length_is_refused_before_it_is_believed() {
     refusal.extend_from_slice(&[5, 1, 0, 0]);
     refusal.extend_from_slice(&huge);
     assert_eq!(decode_all(&refusal, 64).err(), Some(Garbled::Body));
+    // And 2^40 ends of frames behind a key, a ring and an empty stamp.
+    let mut copy = envelope(kind::COPY, 50 + huge.len() as u32);
+    copy.extend_from_slice(&[0; 50]);
+    copy.extend_from_slice(&huge);
+    assert_eq!(decode_all(&copy, 64).err(), Some(Garbled::Body));
 }
 
 #[test]

@@ -61,6 +61,22 @@ fn it_never_holds_more_bytes_than_it_may() {
 }
 
 #[test]
+fn what_moved_is_told_the_most_asked_for_first() {
+    let memory = memory(1 << 20, 100);
+    for number in 0..20 {
+        memory.keep(Half::Owned, key(number), answer(100), stamp("acme"), None);
+        for _ in 0..(number * 7) % 20 {
+            memory.get(&key(number));
+        }
+    }
+    let is_mine = |key_: &Key| (0..20).step_by(2).any(|number| *key_ == key(number));
+    let moved = memory.moved(is_mine, 3);
+    assert_eq!(moved, [key(17), key(11), key(5)]);
+    assert_eq!(memory.moved(|_| false, 100).len(), 20);
+    assert_eq!(memory.moved(|_| true, 100), []);
+}
+
+#[test]
 fn what_is_longer_than_everything_is_not_kept() {
     let memory = memory(10_000, 100);
     memory.keep(Half::Owned, key(1), answer(100_000), stamp("acme"), None);
