@@ -84,6 +84,25 @@ fn the_cluster_knows_nothing_of_the_product() {
     assert!(cluster.contains("tokio") && !cluster.contains("fgy"));
 }
 
+/// What judges the product from outside shares no code with it.
+#[test]
+fn the_judge_knows_nothing_of_the_product() {
+    let ours = |name: &str| name.starts_with("fgy");
+    let named = rust()
+        .iter()
+        .filter(|file| file.path.starts_with("jepsen-lite/"))
+        .flat_map(|file| {
+            let named = file.named().into_iter();
+            let fgy = named.filter(|named| ours(&named.parts[0]));
+            fgy.map(|named| format!("{}:{}: names fgy", file.path, named.line))
+                .collect::<Vec<_>>()
+        })
+        .collect::<Vec<_>>();
+    none("judge", &named);
+    let judge = dependencies("jepsen-lite/Cargo.toml");
+    assert!(judge.contains("tokio") && !judge.iter().any(|name| ours(name)));
+}
+
 /// The direct dependencies of a package, of all kinds.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest);
@@ -99,6 +118,7 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
 fn all_dependencies() -> BTreeSet<String> {
     let mut all = dependencies("Cargo.toml");
     all.extend(dependencies("cluster/Cargo.toml"));
+    all.extend(dependencies("jepsen-lite/Cargo.toml"));
     all.extend(dependencies("src/semantic/minilm/Cargo.toml"));
     all
 }

@@ -11,12 +11,16 @@ pub(crate) const HOMES: &[Home] = &[
     ("fgy-minilm", &["src/semantic/embed/"]),
     ("bytes", &["src/", "cluster/", "tests/"]),
     ("serde", &["src/", "cluster/"]),
-    ("serde_json", &["src/", "cluster/src/control/", "tests/"]),
+    (
+        "serde_json",
+        &["src/", "cluster/src/control/", "jepsen-lite/", "tests/"],
+    ),
     // the runtime: every room of the shell, and no core
     (
         "tokio",
         &[
             "cluster/",
+            "jepsen-lite/",
             "src/cli/",
             "src/feedback.rs",
             "src/filler/",
@@ -57,6 +61,7 @@ pub(crate) const HOMES: &[Home] = &[
             "src/gateway/pass.rs",
             "src/http/",
             "src/mock/",
+            "src/node/quotas.rs",
             "src/provider/",
             "src/store/",
             "tests/",
@@ -180,7 +185,12 @@ pub(crate) const HOMES: &[Home] = &[
     ("memmap2", &["src/ledger/journal/segment.rs"]),
     (
         "rustix",
-        &["src/main.rs", "src/node/quiet.rs", "src/priority.rs"],
+        &[
+            "jepsen-lite/src/nodes.rs",
+            "src/main.rs",
+            "src/node/quiet.rs",
+            "src/priority.rs",
+        ],
     ),
     ("crc32fast", &["src/ledger/journal/segment.rs"]),
     (
@@ -208,7 +218,10 @@ pub(crate) const HOMES: &[Home] = &[
             "tests/tidy",
         ],
     ),
-    ("clap", &["src/cli/", "src/config/", "src/mock/"]),
+    (
+        "clap",
+        &["jepsen-lite/src/", "src/cli/", "src/config/", "src/mock/"],
+    ),
     ("mimalloc", &["src/main.rs", "tests/bench/"]),
     ("hashring", &["cluster/src/ring.rs"]),
     ("siphasher", &["cluster/src/ring.rs"]),
@@ -270,6 +283,7 @@ pub(crate) const HOMES: &[Home] = &[
     (
         "tempfile",
         &[
+            "jepsen-lite/src/nodes.rs",
             "src/ledger/",
             "src/node/folder.rs",
             "src/semantic/",
