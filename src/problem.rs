@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fgy_cluster::{Fault, Refusal};
 
+use crate::names::Name;
 use crate::policy::Unreadable;
 use crate::rate::TooMany;
 
@@ -40,6 +41,13 @@ pub enum Problem {
     NoSuchProvider,
     /// `only-if-cached`, and nothing suitable is kept.
     NotKept,
+    /// The tenant is pinned to regions, and this node is in none of them.
+    OutsideRegions {
+        /// Where this node is; empty: nowhere in particular.
+        here: String,
+        /// Where it would be served.
+        regions: Vec<Name>,
+    },
     /// More requests than the tenant may make.
     RateLimited {
         /// When to come back.
@@ -92,6 +100,7 @@ impl Problem {
             Problem::BrokenBody => "broken-body",
             Problem::NoSuchProvider => "no-such-provider",
             Problem::NotKept => "only-if-cached",
+            Problem::OutsideRegions { .. } => "outside-regions",
             Problem::RateLimited { .. } => "rate-limited",
             Problem::Overloaded => "overloaded",
             Problem::Draining => "draining",

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::answer::stamp::Millis;
 use crate::names::TenantId;
@@ -27,8 +27,37 @@ const BURST_SECONDS: u32 = 2;
 pub struct Rates {
     /// When, in microseconds, everything a tenant has sent so far would have been sent at its
     /// allowed pace.
-    shards: [Mutex<HashMap<TenantId, u64>>; SHARDS],
+    shards: [Mutex<HashMap<TenantId, Account>>; SHARDS],
     hashes: RandomState,
+    split: RwLock<Split>,
+}
+
+/// What one tenant has made of its limit at this node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    /// See [`Rates::shards`].
+    paid: u64,
+    /// Requests since somebody last looked, refused ones too.
+    asked: u32,
+}
+
+/// How limits are split over the nodes.
+#[derive(Debug)]
+struct Split {
+    /// Among how many.
+    nodes: u32,
+    /// This node's part of the limits that were asked for lately, a minute.
+    parts: HashMap<TenantId, u32>,
+}
+
+impl Split {
+    /// This node's part of a limit.
+    fn part(&self, tenant: &TenantId, limit: u32) -> u32 {
+        match self.parts.get(tenant) {
+            Some(part) => (*part).min(limit),
+            None => limit.div_ceil(self.nodes.max(1)),
+        }
+    }
 }
 
 impl Default for Rates {
@@ -36,6 +65,10 @@ impl Default for Rates {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hashes: RandomState::new(),
+            split: RwLock::new(Split {
+                nodes: 1,
+                parts: HashMap::new(),
+            }),
         }
     }
 }
@@ -62,18 +95,38 @@ impl Rates {
             return Ok(());
         };
         let now = now.0.saturating_mul(1_000);
+        let split = self.split.read().unwrap_or_else(PoisonError::into_inner);
+        let per_minute = split.part(tenant, per_minute);
+        drop(split);
         let shard = &self.shards[self.hashes.hash_one(tenant) as usize % SHARDS];
         // A panic in these few lines of arithmetic leaves nothing half done.
-        let mut paid = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(paid) = paid.get_mut(tenant) {
-            *paid = step(*paid, per_minute, now)?;
-            return Ok(());
+        let mut accounts = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if accounts.len() >= TENANTS_PER_SHARD_MAX && !accounts.contains_key(tenant) {
+            accounts.retain(|_, account| account.paid > now);
         }
-        if paid.len() >= TENANTS_PER_SHARD_MAX {
-            paid.retain(|_, paid| *paid > now);
-        }
-        paid.insert(tenant.clone(), step(0, per_minute, now)?);
+        let account = accounts.entry(tenant.clone()).or_default();
+        account.asked = account.asked.saturating_add(1);
+        account.paid = step(account.paid, per_minute, now)?;
         Ok(())
+    }
+
+    /// How often each tenant with a limit asked since the last look.
+    pub fn asked(&self) -> Vec<(TenantId, u32)> {
+        let mut asked = Vec::new();
+        for shard in &self.shards {
+            let mut accounts = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for (tenant, account) in accounts.iter_mut().filter(|(_, account)| account.asked > 0) {
+                asked.push((tenant.clone(), std::mem::take(&mut account.asked)));
+            }
+        }
+        asked
+    }
+
+    /// From now on limits are split over so many nodes: evenly, but for those named, of which this
+    /// node has so much.
+    pub fn split(&self, nodes: u32, parts: HashMap<TenantId, u32>) {
+        let mut split = self.split.write().unwrap_or_else(PoisonError::into_inner);
+        *split = Split { nodes, parts };
     }
 }
 
@@ -254,6 +307,24 @@ mod tests {
                 .iter()
                 .all(|shard| !shard.lock().unwrap().contains_key("free"))
         );
+    }
+
+    #[test]
+    fn a_node_among_others_admits_its_part() {
+        let rates = Rates::default();
+        rates.split(3, HashMap::from([("known".into(), 40)]));
+        let admitted = |tenant: &str| {
+            let ask = |_: &u32| rates.admit(&tenant.into(), Some(60), Millis(START)).is_ok();
+            (0..100).filter(ask).count()
+        };
+        // 40 of 60; of what nobody has told of yet, a third.
+        assert_eq!((admitted("known"), admitted("new")), (40, 20));
+        let mut asked = rates.asked();
+        asked.sort();
+        assert_eq!(asked, [("known".into(), 100), ("new".into(), 100)]);
+        assert_eq!(rates.asked(), [], "each request is told of once");
+        rates.split(1, HashMap::new());
+        assert_eq!(admitted("later"), 60);
     }
 
     #[test]

@@ -78,6 +78,11 @@ fn show(status: &Value) {
         text(&status["ring"]["epoch"]),
         text(&status["ring"]["digest"]),
     ));
+    let left = match status["handoff_done"].as_bool() {
+        Some(true) => "done".to_owned(),
+        _ => format!("{} answers to give", text(&status["handoff_pending"])),
+    };
+    say(format_args!("hand-off: {left}"));
     let agreed = &status["agreement"];
     let trouble = agreed["trouble"].as_str();
     say(format_args!(

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use fgy_cluster::{Fetched, Join, Key, Part, Player, Tape, Want};
+use fgy_cluster::{Coalesce, Fetched, Join, Key, Part, Player, Tape, Want};
 
 use super::ask::{Ask, Reply};
 use super::question::Question;
@@ -51,7 +51,7 @@ impl Gateway {
                 .await;
         }
         let mut answers = if plan.look {
-            self.kept_items(&keys, &plan).await
+            self.kept_items(&keys, &plan, question.sought).await
         } else {
             HashMap::new()
         };
@@ -68,7 +68,7 @@ impl Gateway {
             return Err(Problem::NoProviderKey);
         }
         let job = batch_job(&ask, &plan, &question, &missing, provider);
-        let want = self.batch_want(&ask, &plan, &job);
+        let want = self.batch_want(&ask, &plan, &question, &job);
         let fetched = self.cluster.fetch(&want).await?;
         let lot = Lot {
             found,
@@ -87,20 +87,27 @@ impl Gateway {
     }
 
     /// What is kept of the items, memory first, the store in one round trip.
-    async fn kept_items(&self, keys: &[Key], plan: &CachePlan) -> HashMap<Key, ItemAnswer> {
-        let tapes = self.cluster.look(keys, &plan.terms).await;
+    async fn kept_items(
+        &self,
+        keys: &[Key],
+        plan: &CachePlan,
+        sought: Coalesce,
+    ) -> HashMap<Key, ItemAnswer> {
+        let tapes = self.cluster.look(keys, &plan.terms, sought).await;
         let kept = keys.iter().zip(tapes);
         kept.filter_map(|(key, tape)| Some((*key, item_answer(&tape?)?)))
             .collect()
     }
 
-    fn batch_want(&self, ask: &Ask<'_>, plan: &CachePlan, job: &Job) -> Want {
+    fn batch_want(&self, ask: &Ask<'_>, plan: &CachePlan, question: &Question, job: &Job) -> Want {
         let keys: Vec<Key> = job.items.iter().map(|item| item.key).collect();
         let secret = ask.secret();
         Want {
             key: self.installation.of_list(&keys),
             terms: plan.terms,
+            since: question.since,
             join: if plan.join { Join::Here } else { Join::Alone },
+            coalesce: question.coalesce,
             job: job.encode(),
             credential: self.installation.credential(secret.as_ref()),
             secret,

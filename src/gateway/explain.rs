@@ -94,7 +94,10 @@ impl Gateway {
             }
         };
         let question = self.question(&registry, &ask, &plan, policy, whose, &provider);
-        let tapes = self.cluster.look(&question.keys(), &plan.terms).await;
+        let tapes = self
+            .cluster
+            .look(&question.keys(), &plan.terms, question.sought)
+            .await;
         let exact = tapes.iter().all(Option::is_some);
         if plan.look && !exact && ask.request.input.count() == 0 {
             let near = self.nearness(&ask, &mut plan, &question, whose, &provider);

@@ -176,7 +176,7 @@ impl Gateway {
         let key = question.key();
         let tape = self
             .cluster
-            .look(&[key], &plan.terms)
+            .look(&[key], &plan.terms, question.sought)
             .await
             .into_iter()
             .next()??;
@@ -219,8 +219,10 @@ impl Gateway {
         let secret = ask.secret();
         Want {
             key: question.key(),
+            since: question.since,
             terms: plan.terms,
             join: if plan.join { Join::Owned } else { Join::Alone },
+            coalesce: question.coalesce,
             job: Job {
                 near,
                 ..question.job(ask, plan, provider)

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fgy_cluster::Key;
+use fgy_cluster::{Coalesce, Key};
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName};
 
@@ -14,9 +14,9 @@ use crate::job::{Aim, Job, Near};
 use crate::key::{CanonicalDigest, InstallationKey, KeyHeader, KeyParts, derive, marked};
 use crate::names::{Name, TenantId};
 use crate::openai::normal::{canonical_item, upstream_body};
-use crate::policy::{CachePlan, Policy};
+use crate::policy::{CachePlan, CoalesceScope, Policy};
 use crate::provider::Provider;
-use crate::registry::{Fields, Registry, SHARED};
+use crate::registry::{Fields, Reach, Registry, SHARED, TenantSettings};
 use crate::settle::Opening;
 
 /// Headers that are part of the key: they choose the version of the provider's API.
@@ -46,6 +46,26 @@ pub(super) struct Question {
     namespace: Name,
     policy: Name,
     began: Millis,
+    /// See [`Want::since`](fgy_cluster::Want::since): the latest time that a purge by age named.
+    pub(super) since: u64,
+    /// How far it may go to be made.
+    pub(super) coalesce: Coalesce,
+    /// How far away an answer to it is looked for.
+    pub(super) sought: Coalesce,
+}
+
+/// How far a question is looked for, and how far it goes to be made. A tenant pinned to regions has
+/// nothing in others, and what it asks does not leave the one it came to; a key that stays on its
+/// node pays for calls of that node alone, while to look for what is kept takes no key.
+fn reaches(policy: &Policy, settings: &TenantSettings) -> (Coalesce, Coalesce) {
+    let sought = match policy.config.coalesce_scope {
+        CoalesceScope::Global if settings.regions.is_empty() => Coalesce::World,
+        CoalesceScope::Global | CoalesceScope::Region => Coalesce::Region,
+    };
+    match settings.reach {
+        Reach::Cluster => (sought, sought),
+        Reach::Node => (sought, Coalesce::Node),
+    }
 }
 
 /// One thing that is asked.
@@ -151,12 +171,13 @@ impl Gateway {
         } else {
             asked_model.clone()
         };
-        let epoch = registry.epoch_of(Fields {
+        let fields = Fields {
             tenant: tenant.as_str(),
             agent: &agent,
             model: &model,
             namespace: &plan.namespace,
-        });
+        };
+        let (epoch, since) = (registry.epoch_of(fields), registry.older_than(fields));
         let scope = Scope::of(ask, policy, whose, provider, epoch);
         let item = |canonical: CanonicalDigest| {
             settled(
@@ -174,6 +195,7 @@ impl Gateway {
                 .map(|canonical| item(CanonicalDigest::of(&canonical)))
                 .collect()
         };
+        let (sought, coalesce) = reaches(policy, &whose.tenant.settings);
         Question {
             items,
             asked_model,
@@ -183,6 +205,9 @@ impl Gateway {
             namespace: plan.namespace.clone(),
             policy: policy.name.clone(),
             began: whose.at,
+            since,
+            coalesce,
+            sought,
         }
     }
 }
@@ -306,4 +331,41 @@ pub(super) fn upstream_headers(headers: &HeaderMap, provider: &Provider) -> Vec<
         .flat_map(|name| headers.get_all(name).iter().map(move |value| (name, value)))
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_to_its_region_or_its_node_goes_no_further() {
+        let near = CoalesceScope::Region;
+        let (cluster, node) = (Reach::Cluster, Reach::Node);
+        let world = CoalesceScope::Global;
+        // (policy's scope, tenant's regions, its reach), (sought, made)
+        type Row = (
+            (CoalesceScope, &'static [&'static str], Reach),
+            (Coalesce, Coalesce),
+        );
+        let table: &[Row] = &[
+            ((world, &[], cluster), (Coalesce::World, Coalesce::World)),
+            ((near, &[], cluster), (Coalesce::Region, Coalesce::Region)),
+            (
+                (world, &["fra"], cluster),
+                (Coalesce::Region, Coalesce::Region),
+            ),
+            ((world, &[], node), (Coalesce::World, Coalesce::Node)),
+            ((near, &["fra"], node), (Coalesce::Region, Coalesce::Node)),
+        ];
+        for ((scope, regions, reach), expected) in table {
+            let mut policy = Policy::default();
+            policy.config.coalesce_scope = *scope;
+            let settings = TenantSettings {
+                reach: *reach,
+                regions: regions.iter().map(|region| Name::from(*region)).collect(),
+                ..TenantSettings::default()
+            };
+            assert_eq!(reaches(&policy, &settings), *expected);
+        }
+    }
 }

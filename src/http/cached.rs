@@ -13,6 +13,7 @@ use super::places::Place;
 use super::{Edge, body, error, passthrough, reply};
 use crate::answer::stamp::Millis;
 use crate::gateway::{Answer, Ask};
+use crate::names::Name;
 use crate::openai::request::{Endpoint, Reading};
 use crate::policy::{Directives, Reason};
 use crate::problem::Problem;
@@ -110,6 +111,7 @@ pub(super) fn enter<'e>(
     }
     let (gateway, now) = (&edge.gateway, edge.clock.now());
     let known = caller(headers, &gateway.control, &gateway.installation, now)?;
+    within_regions(&known.tenant.settings.regions, gateway.cluster.region())?;
     let directives = Directives::read(
         headers
             .iter()
@@ -128,6 +130,18 @@ pub(super) fn enter<'e>(
         directives,
         bill,
         place,
+    })
+}
+
+/// A tenant that is pinned to regions is neither served nor called for in any other: its questions
+/// are passed through there no more than they are kept.
+fn within_regions(regions: &[Name], here: &str) -> Result<(), Problem> {
+    if regions.is_empty() || regions.iter().any(|region| region == here) {
+        return Ok(());
+    }
+    Err(Problem::OutsideRegions {
+        here: here.to_owned(),
+        regions: regions.to_vec(),
     })
 }
 
@@ -169,5 +183,27 @@ impl Edge {
             .metrics
             .ended(outcome, &reason, path, began.elapsed(), 0);
         error::with_id(self, self.ids.next(self.clock.now()), problem)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_pinned_to_regions_is_served_in_them_alone() {
+        assert_eq!(within_regions(&[], ""), Ok(()));
+        assert_eq!(within_regions(&[], "iad"), Ok(()));
+        let pinned = [Name::from("fra"), Name::from("ams")];
+        assert_eq!(within_regions(&pinned, "ams"), Ok(()));
+        for here in ["iad", ""] {
+            let refused = within_regions(&pinned, here).unwrap_err();
+            let response = error::response(&refused);
+            assert_eq!(response.status(), http::StatusCode::FORBIDDEN);
+            assert!(matches!(
+                refused,
+                Problem::OutsideRegions { regions, .. } if regions == pinned
+            ));
+        }
     }
 }

@@ -86,7 +86,9 @@ fn status(problem: &Problem) -> (StatusCode, &'static str) {
         Problem::BadBody(_) | Problem::BadQuery(_) | Problem::BadHeader { .. } => {
             (StatusCode::BAD_REQUEST, INVALID)
         }
-        Problem::ReadOnly => (StatusCode::FORBIDDEN, "permission_error"),
+        Problem::ReadOnly | Problem::OutsideRegions { .. } => {
+            (StatusCode::FORBIDDEN, "permission_error")
+        }
         Problem::NoSuchProvider | Problem::BrokenBody => (StatusCode::BAD_REQUEST, INVALID),
         Problem::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, INVALID),
         Problem::SlowBody => (StatusCode::REQUEST_TIMEOUT, INVALID),
@@ -137,6 +139,13 @@ fn message(problem: &Problem) -> String {
             "X-Fgy-Provider names a provider that is not configured here".into()
         }
         Problem::NotKept => "only-if-cached: nothing suitable is kept".into(),
+        Problem::OutsideRegions { here, regions } => {
+            let here = if here.is_empty() { "no region" } else { here };
+            format!(
+                "this tenant is served in {} alone, and this node is in {here}: ask a node there",
+                regions.join(", ")
+            )
+        }
         Problem::RateLimited {
             retry_after_seconds,
         } => {

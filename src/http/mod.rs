@@ -65,7 +65,7 @@ pub struct Edge {
     /// Names replies.
     pub ids: Ids,
     /// What each tenant may.
-    pub rates: Rates,
+    pub rates: Arc<Rates>,
     /// What time it is.
     pub clock: Clock,
     /// Bounds.

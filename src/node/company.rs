@@ -9,18 +9,22 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use fgy_cluster::{
     Budget, Cluster, ClusterSecret, ClusterSecrets, Company, Control, Desks, Ended, FlightLimits,
-    Gossip, GossipSettings, GossipStats, Identity, Incarnation, Member, NodeId, PeerLimits, Peers,
-    Phase, Plain, ReplicaSettings, Tasks, Timers, Tls, TlsSettings, Transport, View,
+    GivingLimits, Gossip, GossipSettings, GossipStats, Identity, Incarnation, Member, NodeId,
+    PeerLimits, Peers, Phase, Plain, ReplicaSettings, Tasks, Timers, Tls, TlsSettings, Transport,
+    View,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::Folder;
+use super::quotas::{QuotaDesk, Quotas};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::filler::Filler;
 use crate::key::InstallationKey;
 use crate::random;
+use crate::rate::Rates;
 use crate::registry::Registry;
 use crate::store::{Fact, Stores};
 
@@ -39,6 +43,9 @@ const TRY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a leaving node waits to be out of the ring; then it goes all the same.
 const OUT_OF_RING_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it then waits until what it kept is with the others, the most asked for first.
+const HANDOFF_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A node's ties to others.
 pub(super) struct Others {
@@ -122,22 +129,38 @@ impl Others {
         limits: FlightLimits,
         budget: Budget,
         tasks: &Tasks,
+        rates: &Arc<Rates>,
     ) -> Arc<Cluster> {
+        let quotas = Quotas::new(rates.clone(), self.control.clone());
         let company = Company {
+            region: self.me.region.clone(),
             peers: self.peers.clone(),
             view: self.seen.subscribe(),
             rings: self.control.rings(),
             desks: Desks {
                 control: Some(Box::new(self.control.clone())),
-                application: None,
+                application: Some(Box::new(QuotaDesk(quotas.clone()))),
             },
             may_serve: {
                 let control = self.control.clone();
                 Box::new(move || control.lease().holds())
             },
+            giving: GivingLimits::USUAL,
         };
         let me = self.me.id.clone();
-        Cluster::join(me, filler, limits, budget, tasks.clone(), company)
+        let cluster = Cluster::join(me, filler.clone(), limits, budget, tasks.clone(), company);
+        // Each holds the other otherwise.
+        let owners = Arc::downgrade(&cluster);
+        filler.tell(Box::new(move |keys| {
+            if let Some(cluster) = owners.upgrade() {
+                cluster.give(keys);
+            }
+        }));
+        let (among, stop) = (cluster.clone(), tasks.stopping());
+        tasks.keep_running("quotas", TRY_AGAIN, move || {
+            quotas.clone().run(among.clone(), stop.clone())
+        });
+        cluster
     }
 
     /// Answers peers, and lets itself be found.
@@ -243,7 +266,8 @@ impl Out {
         let _in_it = rings.wait_for(mine).await;
     }
 
-    /// Says that this node leaves, and waits a bounded time until its keys are others'.
+    /// Says that this node leaves, and waits a bounded time until its keys are others', and then
+    /// until others have what it keeps of them.
     pub(super) async fn leave_the_ring(&self, mut rings: watch::Receiver<Arc<fgy_cluster::Rings>>) {
         self.gossip.set_phase(Phase::Draining);
         self.cluster.set_phase(Phase::Draining);
@@ -252,11 +276,37 @@ impl Out {
             let members = &rings.current.members;
             members.iter().all(|member| member.id != me) || members.len() == 1
         });
-        if tokio::time::timeout(OUT_OF_RING_PATIENCE, gone)
+        let epoch = match tokio::time::timeout(OUT_OF_RING_PATIENCE, gone).await {
+            Ok(Ok(rings)) => rings.current.epoch,
+            // The end of what is agreed on, which nobody outlives.
+            Ok(Err(_)) => return,
+            Err(_) => {
+                tracing::warn!("still in the ring: others will notice that this node is gone");
+                return;
+            }
+        };
+        let handed_off = self.cluster.handed_off(epoch);
+        if tokio::time::timeout(HANDOFF_PATIENCE, handed_off)
             .await
             .is_err()
         {
-            tracing::warn!("still in the ring: others will notice that this node is gone");
+            let pending = self.cluster.handoff().pending;
+            tracing::warn!(
+                pending,
+                "not all that is kept here is with others: they may ask the store"
+            );
+        }
+    }
+
+    /// Waits until nothing is in the air any more: callers of other nodes listen to what this one
+    /// owned.
+    pub(super) async fn land(&self, deadline: Instant) {
+        while self.cluster.flights() > 0 {
+            if Instant::now() >= deadline {
+                tracing::warn!("some flights were not over when the time to drain was");
+                return;
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
         }
     }
 

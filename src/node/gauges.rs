@@ -97,6 +97,26 @@ impl Gauges for NodeGauges {
                 stats.copied.get(),
             ),
             (
+                "handoff_pushed",
+                "Kept answers given to who owns their keys now",
+                stats.handoff_pushed.get(),
+            ),
+            (
+                "handoff_refused",
+                "Kept answers that could not be given to who owns their keys now",
+                stats.handoff_refused.get(),
+            ),
+            (
+                "handoff_taken",
+                "Kept answers that others gave to this node",
+                stats.handoff_taken.get(),
+            ),
+            (
+                "handoff_pending",
+                "Kept answers that moved and are still to be given",
+                self.edge.gateway.cluster.handoff().pending,
+            ),
+            (
                 "ring_epoch",
                 "The agreement that set the ring",
                 self.edge.gateway.cluster.ring().0,

@@ -8,6 +8,7 @@ mod folder;
 mod gauges;
 mod parts;
 mod quiet;
+mod quotas;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub struct Node {
     tasks: Tasks,
     drain: CancellationToken,
     drain_ready: Duration,
+    drain_patience: Duration,
     servers: Vec<tokio::sync::oneshot::Receiver<()>>,
     /// Held for as long as the node lives: a second node on the same folder is refused.
     folder: Folder,
@@ -82,6 +84,7 @@ impl Node {
             tasks: tasks.clone(),
             drain: drain.clone(),
             drain_ready: Duration::from_secs(settings.limits.drain_ready_seconds),
+            drain_patience: Duration::from_secs(settings.limits.drain_seconds),
             servers: Vec::new(),
             folder,
             quiet,
@@ -195,9 +198,13 @@ impl Node {
         }
         tokio::time::sleep(self.drain_ready).await;
         self.drain.cancel();
+        let deadline = tokio::time::Instant::now() + self.drain_patience;
         for server in self.servers {
             // An error means that the server's task has ended, which is what is waited for.
             let _ended = server.await;
+        }
+        if let Some(out) = &self.out {
+            out.land(deadline).await;
         }
         self.edge.closing.cancel();
         if !self.tasks.end(END_PATIENCE).await {

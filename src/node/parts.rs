@@ -145,8 +145,9 @@ impl Parts {
             flight_limits(limits),
             Budget::new(limits.inflight_bytes_max),
         );
+        let rates = Arc::new(Rates::default());
         let cluster = match &others {
-            Some(others) => others.cluster(filler.clone(), flights, budget, &tasks),
+            Some(others) => others.cluster(filler.clone(), flights, budget, &tasks, &rates),
             None => Arc::new(Cluster::solo(
                 me.clone(),
                 filler.clone(),
@@ -188,7 +189,7 @@ impl Parts {
                 recent,
             )),
             ids: Ids::draw()?,
-            rates: Rates::default(),
+            rates,
             clock,
             limits: RequestLimits {
                 body_bytes_max: limits.body_bytes_max as usize,

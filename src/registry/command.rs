@@ -138,6 +138,18 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether something that was served or let in before may not be any more.
+    #[must_use]
+    pub fn takes_away(&self) -> bool {
+        match self {
+            Self::CreateTenant { .. } | Self::AddKey { .. } => false,
+            Self::Signed { command, .. } => command.takes_away(),
+            _ => true,
+        }
+    }
+}
+
 /// What a command came to.
 ///
 /// Told by the node that leads to the one that was asked, so it can be written down.

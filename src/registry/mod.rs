@@ -111,6 +111,12 @@ impl Registry {
         self.purges.epoch_of(fields).max(born)
     }
 
+    /// The latest time that a purge by age named for these fields, in milliseconds; 0: none.
+    #[must_use]
+    pub fn older_than(&self, fields: Fields<'_>) -> u64 {
+        self.purges.older_than(fields)
+    }
+
     /// The log index at which this one entry was last purged. Whoever fills it anew stamps it with
     /// at least this, and asks made after it do not join a flight begun before.
     #[must_use]

@@ -279,6 +279,14 @@ impl Purges {
         self.epochs.covering(fields).copied().max().unwrap_or(0)
     }
 
+    /// The latest time that a purge by age named for these fields, in milliseconds; 0: none. It raises
+    /// no epoch, for what was begun later lives on; but who asks after it joins no earlier call.
+    #[must_use]
+    pub fn older_than(&self, fields: Fields<'_>) -> u64 {
+        let before = self.older.covering(fields).map(|older| older.before.0);
+        before.max().unwrap_or(0)
+    }
+
     /// The log index at which this one entry was last purged.
     #[must_use]
     pub fn mark(&self, key: &Key) -> Option<u64> {

@@ -32,7 +32,8 @@ pub struct Tenant {
 pub struct TenantSettings {
     /// How far a provider key of its callers may travel.
     pub reach: Reach,
-    /// The regions its entries may be kept in; empty: all.
+    /// The regions in which it is served and its entries may be kept; empty: all. A node elsewhere
+    /// refuses its requests, and what is asked in one of them does not leave it.
     pub regions: Vec<Name>,
     /// Whether hits go on while a node cannot prove that it knows the latest purge.
     pub stale_ok: bool,

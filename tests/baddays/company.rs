@@ -419,10 +419,15 @@ async fn a_tenant_made_at_one_node_is_known_at_all_and_a_revoked_key_at_none() {
         made["key"].as_str().unwrap(),
         made["keys"][0]["id"].as_str().unwrap(),
     );
-    // The command has returned: every node that may serve knows of it.
+    let began = Instant::now();
     for node in &company.nodes {
-        let heard = node.ask_with(key, &chat("whose is it?")).await;
-        assert_eq!(heard.status, 200, "{}", heard.text());
+        while node.ask_with(key, &chat("whose is it?")).await.status != 200 {
+            assert!(
+                began.elapsed() < Duration::from_secs(1) + LEEWAY,
+                "not known yet"
+            );
+            tokio::time::sleep(LOOK).await;
+        }
     }
     let path = format!("/admin/v1/tenants/acme/keys/{id}");
     let revoked = company.nodes[1].admin_delete(&path).await;
@@ -442,6 +447,95 @@ async fn a_tenant_made_at_one_node_is_known_at_all_and_a_revoked_key_at_none() {
         told[0]
     );
     assert!(told.iter().all(|changes| *changes == told[0]), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rate_is_one_rate_however_many_nodes_are_asked() {
+    let company = Company::of(3).await;
+    let settings = json!({"requests_per_minute": 60});
+    let tenant = json!({"id": "paced", "name": "paced", "settings": settings});
+    let made = company.nodes[0]
+        .admin_post("/admin/v1/tenants", &tenant)
+        .await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let mut statuses = Vec::new();
+    for i in 0..150 {
+        let heard = company.nodes[i % 3].ask_with(&key, &chat("again")).await;
+        statuses.push(heard.status);
+    }
+    let admitted = statuses.iter().filter(|status| **status == 200).count();
+    println!("60 a minute over three nodes: {admitted} of 150 were let in at once");
+    assert!(
+        statuses.iter().all(|status| matches!(status, 200 | 429)),
+        "{statuses:?}"
+    );
+    // What three nodes would have let in without knowing of each other is all of it.
+    assert!((40..=90).contains(&admitted), "{admitted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_leaves_leaves_its_answers_with_the_others() {
+    let mut company = Company::of(3).await;
+    let mut prompts = Vec::new();
+    for number in 0..40 {
+        let prompt = format!("left behind {number}");
+        let owner = company.nodes[0].ask(&chat(&prompt)).await;
+        prompts.push((prompt, owner.header("x-fgy-owner") == "node-2"));
+    }
+    let left = prompts.iter().filter(|(_, leaves)| *leaves).count();
+    assert!(left > 3, "{left} of 40");
+    let mut leaving = company.nodes.pop().unwrap();
+    leaving.signal("TERM");
+    assert!(leaving.ended().await.success());
+    company.until(|status| ring(status) == 2).await;
+    let before = company.calls();
+    for (i, (prompt, _)) in prompts.iter().enumerate() {
+        assert_eq!(company.nodes[i % 2].ask(&chat(prompt)).await.cache(), "hit");
+    }
+    assert_eq!(company.calls(), before);
+    let (mut taken, mut inherited) = (0, 0);
+    for node in &company.nodes {
+        taken += node.metric("fgy_handoff_taken").await;
+        inherited += node.metric("fgy_answers_inherited").await;
+    }
+    assert_eq!((taken, inherited), (left as u64, 0));
+    company.until(|status| status["handoff_done"] == true).await;
+    company.comes_to_rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_made_at_one_node_is_kept_for_all() {
+    let company = Company::of(3).await;
+    let texts: Vec<String> = (0..30).map(|number| format!("text {number}")).collect();
+    let ask = |at: usize| {
+        let body = json!({"model": "text-embedding-3-small", "dimensions": 8, "input": texts});
+        let request = company.nodes[at].post("/v1/embeddings");
+        async move { Heard::to_the_end(request.body(body.to_string()).send().await.unwrap()).await }
+    };
+    let first = ask(0).await;
+    assert_eq!(
+        (first.status, first.cache()),
+        (200, "miss"),
+        "{}",
+        first.text()
+    );
+    // About two of three are another's; all of those are given once the count stands still.
+    company.nodes[0].reaches("fgy_handoff_pushed", 8).await;
+    let (mut given, mut still) = (0, 0);
+    while still < 30 {
+        tokio::time::sleep(LOOK).await;
+        let now = company.nodes[0].metric("fgy_handoff_pushed").await;
+        still = if now == given { still + 1 } else { 0 };
+        given = now;
+    }
+    let before = company.calls();
+    for at in [1, 2] {
+        let again = ask(at).await;
+        assert_eq!((again.status, again.cache()), (200, "hit"), "at {at}");
+        assert_eq!(again.json()["data"], first.json()["data"]);
+    }
+    assert_eq!(company.calls(), before);
 }
 
 fn voters(status: &Value) -> usize {

@@ -53,7 +53,7 @@ pub(crate) const HOMES: &[Home] = &[
     (
         "futures-util",
         &[
-            "cluster/src/cluster.rs",
+            "cluster/src/look.rs",
             "cluster/src/control/raft/",
             "cluster/src/gossip/",
             "cluster/src/peer/",
@@ -196,6 +196,7 @@ pub(crate) const HOMES: &[Home] = &[
     (
         "smol_str",
         &[
+            "cluster/src/cluster.rs",
             "cluster/src/control/raft/",
             "cluster/src/node.rs",
             "src/names.rs",

@@ -17,6 +17,11 @@ pub(super) struct Status {
     node: String,
     phase: &'static str,
     ring: RingStatus,
+    /// Whether all that this ring moved away from this node has been given to its new owners, or
+    /// tried: then the next node may be restarted.
+    handoff_done: bool,
+    /// Kept answers that are still to be given.
+    handoff_pending: u64,
     /// Flights in the air at this node.
     flights: usize,
     flight_bytes: u64,
@@ -84,7 +89,7 @@ pub(super) struct Leaving {
 pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Status> {
     let cluster = &admin.edge.gateway.cluster;
     let (picture, standing) = (cluster.picture(), admin.control.standing());
-    let lease = admin.control.lease();
+    let (lease, handoff) = (admin.control.lease(), cluster.handoff());
     let members = picture.nodes.into_iter();
     Json(Status {
         node: cluster.me().to_string(),
@@ -93,6 +98,8 @@ pub(super) async fn status(State(admin): State<Arc<Admin>>) -> Json<Status> {
             epoch: picture.epoch,
             digest: hex(&picture.digest),
         },
+        handoff_done: handoff.done_at_epoch >= picture.epoch,
+        handoff_pending: handoff.pending,
         flights: cluster.flights(),
         flight_bytes: cluster.bytes_in_flight(),
         lease: LeaseStatus {

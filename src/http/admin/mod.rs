@@ -176,8 +176,10 @@ impl From<Refusal> for Problem {
 
 impl Admin {
     /// Proposes a command in the name of the admin token; its index and what it came to. When this
-    /// returns no node can serve by what stood before: each has it, or its lease has run out.
+    /// returns of one that takes something away, no node can serve by what stood before: each has
+    /// it, or its lease has run out. One that only adds is known here, and elsewhere a moment later.
     async fn propose(&self, command: Command) -> Result<(u64, Outcome), Problem> {
+        let takes_away = command.takes_away();
         let signed = Command::Signed {
             by: Hand::Admin,
             node: self.edge.settler.node.as_str().into(),
@@ -189,7 +191,11 @@ impl Admin {
         match done {
             (_, Outcome::Refused(refusal)) => Err(refusal.into()),
             done => {
-                self.control.settle(done.0, SETTLED_WITHIN).await?;
+                if takes_away {
+                    self.control.settle(done.0, SETTLED_WITHIN).await?;
+                } else {
+                    self.control.catch_up(SETTLED_WITHIN).await?;
+                }
                 Ok(done)
             }
         }
