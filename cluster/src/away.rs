@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::fetch::{Coalesce, Part, Want};
 use crate::fill::Copied;
 use crate::flight::{Freshness, Landing};
+use crate::key::Key;
 use crate::mask::Event;
 use crate::node::NodeId;
 use crate::peer::{Hearing, PeerError, Room};
@@ -185,13 +186,10 @@ impl Away {
         match copy(heading, hearing, &self.recorder).await {
             Ok(false) => {}
             Ok(true) => {
-                if part == Part::Kept && !stamp.is_empty() {
+                let copy = (part, &stamp, self.half());
+                if cluster.land(&self.want.key, copy, &self.recorder) {
                     cluster.stats.copied.add();
-                    let sealed = self.recorder.seal();
-                    let fill = &cluster.fill;
-                    fill.keep(&self.want.key, &stamp, sealed, self.half());
                 }
-                self.recorder.complete();
                 if part != Part::Kept {
                     return Heard::Made;
                 }
@@ -231,8 +229,8 @@ impl Away {
         let Some((heading, hearing)) = cluster.peeked(home, &self.want).await? else {
             return Ok(());
         };
-        let stamp = heading.stamp.clone();
-        if heading.part != Part::Kept || stamp.is_empty() {
+        let (part, stamp) = (heading.part, heading.stamp.clone());
+        if !may_be_kept(part, &stamp) {
             return Ok(());
         }
         // No room: then it is not copied.
@@ -240,11 +238,10 @@ impl Away {
             return Ok(());
         };
         if copy(heading, hearing, &recorder).await? {
-            cluster.stats.copied.add();
-            let sealed = recorder.seal();
-            let fill = &cluster.fill;
-            fill.keep(&self.want.key, &stamp, sealed, Copied::Moved);
-            recorder.complete();
+            let copy = (part, &stamp, Copied::Moved);
+            if cluster.land(&self.want.key, copy, &recorder) {
+                cluster.stats.copied.add();
+            }
         }
         Ok(())
     }
@@ -276,6 +273,29 @@ impl Away {
                 self.recorder.complete();
             }
         }
+    }
+}
+
+/// Whether a copy of what a peer played may be kept: it was kept there, and says what would void it.
+fn may_be_kept(part: Part, stamp: &Bytes) -> bool {
+    part == Part::Kept && !stamp.is_empty()
+}
+
+impl Cluster {
+    /// The good end of a recording that was copied whole. What may be kept is kept before anyone can
+    /// see that it is finished: who asks in between must find it. True where it was such.
+    pub(crate) fn land(
+        &self,
+        key: &Key,
+        (part, stamp, copied): (Part, &Bytes, Copied),
+        recorder: &Recorder,
+    ) -> bool {
+        let kept = may_be_kept(part, stamp);
+        if kept {
+            self.fill.keep(key, stamp, recorder.seal(), copied);
+        }
+        recorder.complete();
+        kept
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::away::{SILENCE_MAX, Told, copy};
 use crate::cluster::Cluster;
 use crate::fault::Fault;
-use crate::fetch::{Join, Part, Want};
+use crate::fetch::{Join, Want};
 use crate::fill::Copied;
 use crate::flight::Freshness;
 use crate::node::NodeId;
@@ -104,11 +104,6 @@ impl Cluster {
             Err(_) => return recorder.break_off(Fault::OwnerLost),
         }
         self.stats.inherited.add();
-        // Kept before finished: who asks in between must find it.
-        if part == Part::Kept && !stamp.is_empty() {
-            let sealed = recorder.seal();
-            self.fill.keep(&want.key, &stamp, sealed, Copied::Moved);
-        }
-        recorder.complete();
+        self.land(&want.key, (part, &stamp, Copied::Moved), recorder);
     }
 }
